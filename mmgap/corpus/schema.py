@@ -1,0 +1,225 @@
+"""Documents, queries, judgments, and the corpus that holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from mmgap.errors import CorpusError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmgap.corpus.images import ImageFile
+
+LEGS = ("text", "image")
+"""The two modalities of a document, hence the two paths from a query to it."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document: a text, an image, or both.
+
+    Parameters
+    ----------
+    id : str
+        Unique in its corpus.
+    text : str or None
+        What the text leg sees; ``None`` where the document has no text.
+    image : ImageFile or None
+        What the image leg sees, read when it is needed; ``None`` where there is no image.
+    metadata : mapping of str to str
+        Whatever else is known: domain, style, split, condition, licence, creator ...
+    """
+
+    id: str
+    text: str | None = None
+    image: ImageFile | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One text query; ``metadata`` holds its class, domain, phrasing, split ..."""
+
+    id: str
+    text: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """A person's or a construction's word that a document answers a query."""
+
+    query_id: str
+    doc_id: str
+    grade: int
+
+
+class Qrels(Mapping[str, Mapping[str, int]]):
+    """Graded judgments, as ``qrels[query_id][doc_id] -> grade``.
+
+    Parameters
+    ----------
+    judgments : iterable of Judgment
+    min_grade : int, default 1
+        Lowest grade that counts as relevant in measures that know only relevant and not relevant
+        (recall, hit, MRR). nDCG uses the grades themselves.
+
+    Raises
+    ------
+    CorpusError
+        If one query and document are judged twice with different grades.
+
+    Examples
+    --------
+    >>> qrels = Qrels([Judgment("q1", "d1", 2), Judgment("q1", "d2", 1)], min_grade=2)
+    >>> qrels["q1"]["d2"], qrels.relevant("q1")
+    (1, frozenset({'d1'}))
+    """
+
+    def __init__(self, judgments: Iterable[Judgment], min_grade: int = 1) -> None:
+        self.min_grade = min_grade
+        self._grades: dict[str, dict[str, int]] = {}
+        for judgment in judgments:
+            grades = self._grades.setdefault(judgment.query_id, {})
+            if grades.setdefault(judgment.doc_id, judgment.grade) != judgment.grade:
+                msg = (
+                    f"query {judgment.query_id!r} and document {judgment.doc_id!r} are judged "
+                    f"{grades[judgment.doc_id]} and {judgment.grade}; keep one of the two lines"
+                )
+                raise CorpusError(msg)
+
+    def __getitem__(self, query_id: str) -> Mapping[str, int]:
+        return MappingProxyType(self._grades[query_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._grades)
+
+    def __len__(self) -> int:
+        return len(self._grades)
+
+    def __repr__(self) -> str:
+        n_judgments = sum(len(grades) for grades in self._grades.values())
+        return f"Qrels({len(self)} queries, {n_judgments} judgments, min_grade={self.min_grade})"
+
+    def relevant(self, query_id: str) -> frozenset[str]:
+        """Ids of the documents whose grade is at least ``min_grade``."""
+        grades = self._grades.get(query_id, {})
+        return frozenset(doc_id for doc_id, grade in grades.items() if grade >= self.min_grade)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents, the queries asked of them, and the judgments between the two.
+
+    Parameters
+    ----------
+    name : str
+        Says what it is in tables and captions, e.g. ``"pictograms/test/style"``.
+    documents : sequence of Document
+        The pool: every query is searched against all of them.
+    queries : sequence of Query
+    qrels : Qrels
+    skipped : mapping of str to str
+        Items left out because they could not be used, each with the reason.
+
+    Raises
+    ------
+    CorpusError
+        If an id occurs twice, a judgment names an unknown item, or a query has no relevant
+        document.
+
+    Examples
+    --------
+    >>> corpus = Corpus(
+    ...     "two cats",
+    ...     documents=[Document("d1", "a black cat"), Document("d2", "a white cat")],
+    ...     queries=[Query("q1", "white cat")],
+    ...     qrels=Qrels([Judgment("q1", "d2", 1)]),
+    ... )
+    >>> corpus
+    Corpus('two cats', 2 documents, 1 queries)
+    """
+
+    name: str
+    documents: Sequence[Document]
+    queries: Sequence[Query]
+    qrels: Qrels
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _refuse_duplicates("document", self.name, (document.id for document in self.documents))
+        _refuse_duplicates("query", self.name, (query.id for query in self.queries))
+        for query in self.queries:
+            if not self.qrels.relevant(query.id):
+                msg = (
+                    f"query {query.id!r} of corpus {self.name!r} has no relevant document "
+                    f"(grade >= {self.qrels.min_grade}); recall is undefined for it. Add a "
+                    "judgment, lower min_grade, or load with on_error='skip'"
+                )
+                raise CorpusError(msg)
+        known = set(self.doc_ids)
+        for query in self.queries:
+            unknown = sorted(set(self.qrels[query.id]) - known)
+            if unknown:
+                msg = (
+                    f"the judgments of query {query.id!r} name {len(unknown)} documents that "
+                    f"corpus {self.name!r} does not hold, e.g. {unknown[0]!r}; add the documents, "
+                    "drop the judgments, or load with on_error='skip'"
+                )
+                raise CorpusError(msg)
+
+    def __repr__(self) -> str:
+        n_documents, n_queries = len(self.documents), len(self.queries)
+        return f"Corpus({self.name!r}, {n_documents} documents, {n_queries} queries)"
+
+    @cached_property
+    def doc_ids(self) -> tuple[str, ...]:
+        """Document ids in the corpus' order."""
+        return tuple(document.id for document in self.documents)
+
+    @cached_property
+    def query_ids(self) -> tuple[str, ...]:
+        """Query ids in the corpus' order."""
+        return tuple(query.id for query in self.queries)
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {doc_id: position for position, doc_id in enumerate(self.doc_ids)}
+
+    def document(self, doc_id: str) -> Document:
+        """Return the document with this id."""
+        return self.documents[self._position[doc_id]]
+
+    def query_frame(self) -> pd.DataFrame:
+        """One row per query, indexed by id: its text and every metadata column."""
+        import pandas as pd
+
+        rows = [{"text": query.text, **query.metadata} for query in self.queries]
+        return pd.DataFrame(rows, index=pd.Index(self.query_ids, name="query_id"))
+
+    def document_frame(self) -> pd.DataFrame:
+        """One row per document, indexed by id: its text and every metadata column."""
+        import pandas as pd
+
+        rows = [{"text": document.text, **document.metadata} for document in self.documents]
+        return pd.DataFrame(rows, index=pd.Index(self.doc_ids, name="doc_id"))
+
+    def select_queries(self, keep: Callable[[Query], bool]) -> Corpus:
+        """Return the same pool with only the queries for which ``keep`` is true."""
+        return replace(self, queries=[query for query in self.queries if keep(query)])
+
+
+def _refuse_duplicates(kind: str, corpus: str, ids: Iterable[str]) -> None:
+    repeated = [item for item, count in Counter(ids).items() if count > 1]
+    if repeated:
+        msg = (
+            f"corpus {corpus!r} holds {kind} id {repeated[0]!r} more than once"
+            f" ({len(repeated)} ids are repeated); ids must be unique"
+        )
+        raise CorpusError(msg)

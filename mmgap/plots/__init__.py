@@ -1,0 +1,26 @@
+"""Figures, one file per kind; each takes arrays, frames or vectors and returns a Figure."""
+
+from mmgap.plots.difference_dots import difference_dots
+from mmgap.plots.gallery import gallery
+from mmgap.plots.recall_bars import recall_bars
+from mmgap.plots.save import FigureError, SavedFigure, save
+from mmgap.plots.score_histograms import score_histograms
+from mmgap.plots.shared_space import Projection, pick_thumbnails, project, shared_space
+from mmgap.plots.style import style
+from mmgap.plots.temperature_sweep import temperature_sweep
+
+__all__ = [
+    "FigureError",
+    "Projection",
+    "SavedFigure",
+    "difference_dots",
+    "gallery",
+    "pick_thumbnails",
+    "project",
+    "recall_bars",
+    "save",
+    "score_histograms",
+    "shared_space",
+    "style",
+    "temperature_sweep",
+]

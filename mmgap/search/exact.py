@@ -1,0 +1,93 @@
+"""Exact search: every query against every document."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def top_k(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k documents with the largest inner product, for every query.
+
+    Exact, by FAISS' brute force, without the whole score matrix in memory. Documents with equal
+    scores are ordered by their index, also where the list is cut; that order means nothing, and
+    tie-aware measures treat it so.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_query, dim)
+        Unit-norm rows make the inner product a cosine.
+    documents : ndarray of shape (n_doc, dim)
+    k : int
+        At least 1; if larger than n_doc, all documents are returned.
+
+    Returns
+    -------
+    scores : float32 ndarray of shape (n_query, min(k, n_doc))
+        Descending in each row.
+    indices : int64 ndarray of shape (n_query, min(k, n_doc))
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, k is below 1, or a number is not finite.
+
+    Examples
+    --------
+    >>> documents = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [0.6, 0.8]])
+    >>> scores, indices = top_k(np.array([[0.0, 1.0]]), documents, k=3)
+    >>> indices
+    array([[1, 2, 3]])
+    >>> scores
+    array([[1. , 0.8, 0.8]], dtype=float32)
+    """
+    queries = _as_rows("queries", queries)
+    documents = _as_rows("documents", documents)
+    if queries.shape[1] != documents.shape[1]:
+        msg = (
+            f"queries have {queries.shape[1]} dimensions and documents {documents.shape[1]}; "
+            "expected vectors of one encoder"
+        )
+        raise ValueError(msg)
+    if k < 1:
+        msg = f"k is {k}; expected at least 1"
+        raise ValueError(msg)
+    n_doc = len(documents)
+    k = min(k, n_doc)
+    scores = np.empty((len(queries), k), dtype=np.float32)
+    indices = np.empty((len(queries), k), dtype=np.int64)
+    rows, depth = np.arange(len(queries)), k
+    while k and len(rows):
+        # One place more than asked for shows whether a tie crosses the end of the list;
+        # such rows are searched deeper until it does not.
+        depth = min(depth + 1, n_doc)
+        found, where = _search(queries[rows], documents, depth)
+        scores[rows], indices[rows] = found[:, :k], where[:, :k]
+        rows = rows[(found[:, k - 1] == found[:, -1]) & (depth < n_doc)]
+        depth *= 2
+    return scores, indices
+
+
+def _search(
+    queries: np.ndarray, documents: np.ndarray, depth: int
+) -> tuple[np.ndarray, np.ndarray]:
+    import faiss
+
+    scores, indices = faiss.knn(queries, documents, depth, metric=faiss.METRIC_INNER_PRODUCT)
+    order = np.lexsort((indices, -scores), axis=1)
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(indices, order, axis=1)
+
+
+def _as_rows(name: str, embeddings: np.ndarray) -> np.ndarray:
+    embeddings = np.asarray(embeddings)
+    if embeddings.ndim != 2:
+        msg = f"{name} have shape {embeddings.shape}; expected two axes, (n, dim)"
+        raise ValueError(msg)
+    embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+    finite = np.isfinite(embeddings).all(axis=1)
+    if not finite.all():
+        msg = (
+            f"row {int(finite.argmin())} of {name} holds a number that is not finite "
+            f"({int((~finite).sum())} such rows); expected finite vectors. Encode them again"
+        )
+        raise ValueError(msg)
+    return embeddings

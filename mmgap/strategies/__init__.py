@@ -1,0 +1,19 @@
+"""Where sources and science meet: vectors in, candidate lists, runs and distributions out."""
+
+from mmgap.strategies.candidates import Candidates, find_candidates
+from mmgap.strategies.contrasts import score_contrasts
+from mmgap.strategies.distributions import merged_text_share, relevance, score_distributions
+from mmgap.strategies.run import run_strategies
+from mmgap.strategies.strategy import TRIVIAL, Strategy
+
+__all__ = [
+    "TRIVIAL",
+    "Candidates",
+    "Strategy",
+    "find_candidates",
+    "merged_text_share",
+    "relevance",
+    "run_strategies",
+    "score_contrasts",
+    "score_distributions",
+]

@@ -1,0 +1,43 @@
+"""What every test needs: offline, torchvision importable, caches of its own, fixed seeds."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+
+from mmgap._compat import ensure_torchvision
+
+ensure_torchvision()
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache."""
+    monkeypatch.setenv("MMGAP_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  (for libraries that draw from the global generator)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A small PNG, red on the left and blue on the right."""
+    from PIL import Image
+
+    image = Image.new("RGB", (8, 4), "red")
+    image.paste("blue", (4, 0, 8, 4))
+    path = tmp_path / "picture.png"
+    image.save(path)
+    return path

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from mmgap.corpus import Corpus, Document, Judgment, Qrels, Query
+from mmgap.errors import CorpusError
+
+DOCUMENTS = [Document("d1", "a black cat", metadata={"domain": "animals"}), Document("d2", "a dog")]
+QUERIES = [Query("q1", "cat", {"query_class": "T"}), Query("q2", "dog", {"query_class": "I"})]
+QRELS = Qrels([Judgment("q1", "d1", 1), Judgment("q2", "d2", 2)])
+
+
+def test_what_a_corpus_knows() -> None:
+    corpus = Corpus("demo", DOCUMENTS, QUERIES, QRELS)
+    assert corpus.document("d2").text == "a dog"
+    assert list(corpus.query_frame()["query_class"]) == ["T", "I"]
+    assert corpus.document_frame().loc["d1", "domain"] == "animals"
+    chosen = corpus.select_queries(lambda query: query.metadata["query_class"] == "I")
+    assert (chosen.query_ids, chosen.doc_ids) == (("q2",), ("d1", "d2"))
+
+
+def test_duplicate_ids() -> None:
+    with pytest.raises(CorpusError, match="document id 'd1' more than once"):
+        Corpus("demo", [*DOCUMENTS, DOCUMENTS[0]], QUERIES, QRELS)
+    with pytest.raises(CorpusError, match="query id 'q2' more than once"):
+        Corpus("demo", DOCUMENTS, [*QUERIES, QUERIES[1]], QRELS)
+
+
+def test_judgments_of_unknown_documents() -> None:
+    qrels = Qrels([*judgments(QRELS), Judgment("q1", "d9", 1)])
+    with pytest.raises(CorpusError, match=r"query 'q1' name 1 documents .* e\.g\. 'd9'"):
+        Corpus("demo", DOCUMENTS, QUERIES, qrels)
+
+
+def test_a_query_without_a_relevant_document() -> None:
+    with pytest.raises(CorpusError, match=r"query 'q3' .* no relevant document"):
+        Corpus("demo", DOCUMENTS, [*QUERIES, Query("q3", "bird")], QRELS)
+    strict = Qrels(judgments(QRELS), min_grade=2)
+    with pytest.raises(CorpusError, match=r"query 'q1' .*\(grade >= 2\)"):
+        Corpus("demo", DOCUMENTS, QUERIES, strict)
+
+
+def test_qrels() -> None:
+    assert QRELS.relevant("q1") == {"d1"}
+    assert QRELS.relevant("unknown") == frozenset()
+    assert len(Qrels([*judgments(QRELS), Judgment("q1", "d1", 1)])) == 2
+    with pytest.raises(CorpusError, match="'q1' and document 'd1' are judged 1 and 2"):
+        Qrels([*judgments(QRELS), Judgment("q1", "d1", 2)])
+    with pytest.raises(TypeError):
+        QRELS["q1"]["d1"] = 2  # a mapping to read from
+
+
+def judgments(qrels: Qrels) -> list[Judgment]:
+    return [Judgment(q, d, grade) for q, grades in qrels.items() for d, grade in grades.items()]

@@ -1,0 +1,154 @@
+"""Strategies on vectors small enough to score by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
+from mmgap.encoders.base import EncoderInfo
+from mmgap.errors import MmgapError
+from mmgap.store.vectors import Leg, Vectors
+from mmgap.strategies import (
+    TRIVIAL,
+    Strategy,
+    find_candidates,
+    merged_text_share,
+    relevance,
+    run_strategies,
+    score_distributions,
+)
+
+
+def unit(*angles_deg: float) -> np.ndarray:
+    angles = np.deg2rad(angles_deg)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def vectors() -> Vectors:
+    """One query along the x axis; scores are cosines of the angles, in degrees.
+
+    document   text   image
+    d0          10     80      best text, poor image
+    d1          30     40
+    d2          60     20      poor text, best image: the relevant one
+    d3          --     50      no text
+    """
+    documents = [Document(f"d{index}", "t") for index in range(3)] + [Document("d3")]
+    corpus = Corpus("tiny", documents, [Query("q", "x")], Qrels([Judgment("q", "d2", 1)]))
+    legs = {
+        "text": Leg(np.arange(3), unit(10, 30, 60)),
+        "image": Leg(np.arange(4), unit(80, 40, 20, 50)),
+    }
+    return Vectors(corpus, EncoderInfo("angles", "angles", "hand", 2), unit(0), legs)
+
+
+def ranking(vectors: Vectors, strategy: Strategy) -> dict[str, float]:
+    (run,) = run_strategies(vectors, [strategy])
+    return dict(run.top("q", 10))
+
+
+def cos(degrees: float) -> float:
+    return float(np.cos(np.deg2rad(degrees)))
+
+
+def test_single_legs_hold_only_their_own_documents(vectors: Vectors) -> None:
+    assert list(ranking(vectors, Strategy("t", ("text",)))) == ["d0", "d1", "d2"]
+    assert list(ranking(vectors, Strategy("i", ("image",)))) == ["d2", "d1", "d3", "d0"]
+
+
+def test_max_takes_each_documents_better_leg(vectors: Vectors) -> None:
+    found = ranking(vectors, Strategy("max", combine="max"))
+    expected = {"d0": cos(10), "d2": cos(20), "d1": cos(30), "d3": cos(50)}
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_mean_uses_both_scores_and_one_where_a_leg_is_missing(vectors: Vectors) -> None:
+    found = ranking(vectors, Strategy("mean", combine="mean"))
+    expected = {
+        "d1": (cos(30) + cos(40)) / 2,
+        "d2": (cos(60) + cos(20)) / 2,
+        "d3": cos(50),
+        "d0": (cos(10) + cos(80)) / 2,
+    }
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_rrf_adds_reciprocal_ranks(vectors: Vectors) -> None:
+    found = ranking(vectors, Strategy("rrf", combine="rrf"))
+    expected = {
+        "d2": 1 / (60 + 3) + 1 / (60 + 1),
+        "d1": 1 / (60 + 2) + 1 / (60 + 2),
+        "d0": 1 / (60 + 1) + 1 / (60 + 4),
+        "d3": 1 / (60 + 3),
+    }
+    assert found == pytest.approx(expected)
+    assert list(found) == sorted(expected, key=expected.__getitem__, reverse=True)
+
+
+def test_depth_cuts_the_legs_not_the_scores(vectors: Vectors) -> None:
+    # One candidate a leg: d0 by text, d2 by image. Both keep their score in the other leg ...
+    found = ranking(vectors, Strategy("mean", combine="mean", depth=1))
+    assert found == pytest.approx(
+        {"d2": (cos(60) + cos(20)) / 2, "d0": (cos(10) + cos(80)) / 2}, abs=1e-6
+    )
+    # ... but neither has a rank there.
+    assert ranking(vectors, Strategy("rrf", combine="rrf", depth=1)) == {
+        "d0": 1 / 61,
+        "d2": 1 / 61,
+    }
+
+
+def test_candidates_are_unique_and_padded(vectors: Vectors) -> None:
+    candidates = find_candidates(vectors, depth=2)
+    (row,) = candidates.documents
+    assert sorted(row[row >= 0]) == [0, 1, 2]  # text: d0 d1; image: d2 d1
+    assert (row == -1).sum() == 1
+    assert np.isnan(candidates.scores["text"][0, row == -1]).all()
+    assert not candidates.listed["text"][0, row == -1].any()
+
+
+def test_relevance_and_distributions_follow_the_judgments(vectors: Vectors) -> None:
+    assert relevance(vectors).tolist() == [[False, False, True, False]]
+    found = score_distributions(vectors)
+    assert found.samples["image relevant"].mean == pytest.approx(cos(20), abs=1e-6)
+    # Of the two texts that are not relevant, d0 (10 degrees) beats the image at 20 degrees.
+    assert found.text_beats_relevant_image == pytest.approx(1 / 2)
+
+
+def test_text_share_of_a_merged_index(vectors: Vectors) -> None:
+    # Best three of both legs: text 10, image 20, text 30.
+    assert merged_text_share(vectors, k=3) == pytest.approx([2 / 3])
+
+
+def test_names_must_differ(vectors: Vectors) -> None:
+    with pytest.raises(ValueError, match="different names"):
+        run_strategies(vectors, [Strategy("a", ("text",)), Strategy("a", ("image",))])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"legs": ("audio",)}, "choose from"),
+        ({"legs": ()}, "choose from"),
+        ({"combine": "median"}, "choose combine from"),
+        ({"legs": ("text",), "combine": "max"}, "nothing to combine"),
+        ({"combine": "max", "depth": 0}, "at least 1"),
+    ],
+)
+def test_impossible_strategies_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(MmgapError, match=message):
+        Strategy("bad", **options)
+
+
+def test_trivial_strategies_are_the_legs_and_the_three_merges() -> None:
+    assert [strategy.name for strategy in TRIVIAL] == [
+        "text leg",
+        "image leg",
+        "max",
+        "mean",
+        "RRF",
+    ]
