@@ -1,0 +1,1 @@
+"""Builder of the bundled corpus ``pictograms``; run ``scripts/build_pictograms.py``."""
