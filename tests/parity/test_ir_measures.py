@@ -1,11 +1,10 @@
 """The same numbers as ir_measures (trec_eval) where no documents are tied."""
 
+import ir_measures
 import numpy as np
 import pytest
 
 from mmgap.evaluation import Run, evaluate
-
-ir_measures = pytest.importorskip("ir_measures", reason="ir_measures is part of the test extra")
 
 N_QUERY, N_DOC, DEPTH = 40, 120, 30
 

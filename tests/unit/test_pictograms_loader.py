@@ -8,7 +8,6 @@ import pytest
 
 from mmgap.corpus import load_corpus
 from mmgap.errors import CorpusError
-from mmgap.paths import data_dir
 
 
 def document(item: str, split: str, condition: str | None, **more: object) -> dict:
@@ -121,9 +120,6 @@ def test_no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         load_corpus("pictograms")
 
 
-@pytest.mark.skipif(
-    not (data_dir() / "pictograms" / "documents.jsonl").is_file(), reason="no bundled corpus"
-)
 @pytest.mark.parametrize(
     "pool",
     [
