@@ -26,7 +26,7 @@ test: $(READY)  ## Lint, types, all tests, every notebook under nbmake
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
-	MMGAP_FAST=1 $(BIN)/python -m pytest -o addopts= --nbmake --nbmake-timeout=300 notebooks
+	MMGAP_FAST=1 $(BIN)/python -m pytest -o addopts= --nbmake --nbmake-timeout=900 notebooks
 
 lab: $(READY)  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
