@@ -30,5 +30,13 @@ class CacheDamageWarning(UserWarning):
     """A cached file failed its checksum and is being made again."""
 
 
+class NonCommercialWarning(UserWarning):
+    """The licence of a model does not allow commercial use; said once a process."""
+
+
 class SkippedItemsWarning(UserWarning):
     """Unusable items were left out on request (``on_error="skip"``)."""
+
+
+class MissingLegWarning(UserWarning):
+    """Strategies were left out because the encoder or the corpus lacks a leg they need."""

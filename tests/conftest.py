@@ -15,6 +15,9 @@ from mmgap._compat import ensure_torchvision
 
 ensure_torchvision()
 
+# Two of them cannot both be collected for doctests, which they have none of.
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

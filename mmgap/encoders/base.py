@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
+
+    from mmgap.encoders.token_vectors import Embeddings
 
 Role = Literal["query", "document"]
 """What a text is to the search; some models want a different prompt for each."""
@@ -39,6 +40,10 @@ class EncoderInfo:
         Longer texts are cut.
     image_size : int or None
         Side of the square the image tower sees, in pixels.
+    modalities : tuple of str
+        What it reads: ``"text"``, ``"image"``, and ``"fused"`` for both in one input.
+    matryoshka_dims : tuple of int
+        Lengths that its vectors may be cut to; empty where it was not trained for that.
     """
 
     id: str
@@ -51,13 +56,16 @@ class EncoderInfo:
     revision: str | None = None
     max_text_tokens: int | None = None
     image_size: int | None = None
+    modalities: tuple[str, ...] = ("text", "image")
+    matryoshka_dims: tuple[int, ...] = ()
 
 
 @runtime_checkable
 class Encoder(Protocol):
     """One multimodal embedder.
 
-    Texts and images go into one space; a higher cosine means a better match. ``normalize=False``
+    Texts and images go into one space; a higher cosine means a better match. A model of late
+    interaction gives several vectors for each input, as ``TokenVectors``. ``normalize=False``
     returns the vectors as the model gives them.
     """
 
@@ -73,8 +81,8 @@ class Encoder(Protocol):
         role: Role = "document",
         batch_size: int = 64,
         normalize: bool = True,
-    ) -> np.ndarray:
-        """Return float32 vectors of shape (n_text, dim), in the order given."""
+    ) -> Embeddings:
+        """Return float32 vectors of shape (n_text, dim), or TokenVectors, in the order given."""
         ...
 
     def encode_images(
@@ -83,6 +91,22 @@ class Encoder(Protocol):
         *,
         batch_size: int = 64,
         normalize: bool = True,
-    ) -> np.ndarray:
-        """Return float32 vectors of shape (n_image, dim), in the order given."""
+    ) -> Embeddings:
+        """Return float32 vectors of shape (n_image, dim), or TokenVectors, in the order given."""
+        ...
+
+
+@runtime_checkable
+class FusedEncoder(Encoder, Protocol):
+    """An embedder that reads a text and an image together, as one input."""
+
+    def encode_fused(
+        self,
+        pairs: Sequence[tuple[str, Image.Image]],
+        *,
+        role: Role = "document",
+        batch_size: int = 64,
+        normalize: bool = True,
+    ) -> Embeddings:
+        """Return float32 vectors of shape (n_pair, dim), or TokenVectors, in the order given."""
         ...
