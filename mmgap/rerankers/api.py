@@ -1,0 +1,173 @@
+"""Rerankers behind an HTTP interface: Jina AI."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from mmgap.encoders.api import as_base64
+from mmgap.encoders.api_client import ApiClient, ApiLimits, in_order, provider_of
+from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.errors import EncoderError
+from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
+
+_RECIPE = "1"
+_IMAGE_TOKENS = 1_000
+"""Tokens of an image before the provider counted: jina-reranker-m0 sees at most 768 patches."""
+
+_LOOKS_LIKE_AN_IMAGE = ("http://", "https://", "data:")
+
+
+class ApiReranker:
+    """A hosted reranker: pairs go out over the network, scores come back.
+
+    Takes the Jina reranker API: a text query with documents that are texts or images. What you
+    score is sent to the provider, under their terms, and costs money.
+
+    Parameters
+    ----------
+    name : str
+        Id in the catalogue, such as ``"api:jina-reranker-m0"``. The key comes from the environment
+        variable ``JINA_API_KEY``.
+    facts : ModelFacts or None
+        The catalogue's row, looked up if not given.
+    base_url : str or None
+        Another address than the provider's; also ``JINA_BASE_URL``.
+    limits : ApiLimits or None
+        Budget, rate and retries; ``None`` takes the budget of ``MMGAP_API_MAX_TOKENS`` and
+        ``MMGAP_API_MAX_REQUESTS``, if they are set.
+    clock, sleep : callable
+        As in :class:`~mmgap.encoders.api_client.ApiClient`.
+
+    Attributes
+    ----------
+    info : RerankerInfo
+    client : ApiClient
+        Says how many requests and tokens were used.
+
+    Raises
+    ------
+    EncoderError
+        If the model is unknown or its key is missing.
+
+    References
+    ----------
+    .. [1] https://docs.jina.ai (POST /v1/rerank)
+
+    Examples
+    --------
+    >>> reranker = ApiReranker("api:jina-reranker-m0")  # doctest: +SKIP
+    >>> reranker.score([Pair(Content("a red cat"), Content("Cats are rarely red."))])
+    ... # doctest: +SKIP
+    """
+
+    info: RerankerInfo
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        facts: ModelFacts | None = None,
+        base_url: str | None = None,
+        limits: ApiLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        facts = facts or find_model(name)
+        self._model = name.removeprefix("api:")
+        provider = provider_of(self._model)
+        self.client = ApiClient(
+            provider, base_url=base_url, limits=limits, clock=clock, sleep=sleep
+        )
+        recipe = [_RECIPE, self.client.base_url, self._model]
+        self.info = RerankerInfo(
+            id=name,
+            fingerprint=hashlib.sha256(repr(recipe).encode()).hexdigest(),
+            backend="api",
+            score=facts.score,
+            modalities=facts.modalities,
+            licence=facts.licence,
+            max_text_tokens=facts.max_text_tokens,
+        )
+
+    def __repr__(self) -> str:
+        return f"ApiReranker({self.info.id!r})"
+
+    def score(self, pairs: Sequence[Pair], *, batch_size: int = 64) -> np.ndarray:
+        """Return one float32 score for each pair, of shape (n_pair,), in the order given.
+
+        Neighbouring pairs with the same query share a request, up to ``batch_size`` of them: order
+        the pairs by query. ``info.score`` names the scale.
+
+        Raises
+        ------
+        EncoderError
+            If a pair is of a kind that the model does not take, the budget does not allow it
+            (nothing is sent then), the provider refuses or cannot be reached, or its answer does
+            not fit the request.
+        """
+        pairs = check_pairs(pairs, self.info)
+        requests: list[list[Pair]] = []
+        for _, group in groupby(pairs, key=lambda pair: pair.query.text):
+            together = list(group)
+            requests += [
+                together[start : start + batch_size]
+                for start in range(0, len(together), batch_size)
+            ]
+        costs = [_cost(request) for request in requests]
+        self.client.check_budget(sum(costs), len(requests))  # all of it or nothing
+        parts = [np.empty(0, dtype=np.float32)]
+        for request, cost in zip(requests, costs, strict=True):
+            payload = {
+                "model": self._model,
+                "query": _query(request[0].query),
+                "documents": [_document(pair.document) for pair in request],
+                "return_documents": False,
+            }
+            answer = self.client.post("rerank", payload, tokens=cost)
+            parts.append(self._scores(answer, len(request)))
+        return np.concatenate(parts)
+
+    def _scores(self, answer: dict[str, Any], n_pair: int) -> np.ndarray:
+        """Read one score for each pair out of an answer, which comes best first."""
+        scores = in_order(answer.get("results"), "relevance_score", n_pair, self.info.id)
+        for index, score in enumerate(scores):
+            if not (isinstance(score, int | float) and math.isfinite(score)):
+                msg = (
+                    f"{self.info.id!r} scored document {index} with {score!r}; expected a finite "
+                    "number"
+                )
+                raise EncoderError(msg)
+        return np.array(scores, dtype=np.float32)
+
+
+def _query(content: Content) -> Any:
+    text = content.text or ""
+    # The interface takes the address of an image for a query too; an object is always a text.
+    return {"text": text} if text.lower().startswith(_LOOKS_LIKE_AN_IMAGE) else text
+
+
+def _document(content: Content) -> dict[str, str]:
+    if content.image is not None:
+        return {"image": as_base64(content.image)}
+    return {"text": content.text or ""}
+
+
+def _cost(request: Sequence[Pair]) -> int:
+    """Tokens at most: the query is read again with each document."""
+    query = len((request[0].query.text or "").encode()) + 16
+    return sum(
+        query
+        + (
+            len((pair.document.text or "").encode())
+            if pair.document.image is None
+            else _IMAGE_TOKENS
+        )
+        for pair in request
+    )
