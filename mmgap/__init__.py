@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         evaluation,
         fusion,
         plots,
+        rerankers,
         scores,
         search,
         store,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mmgap.corpus import load_corpus
     from mmgap.encoders import load_encoder
     from mmgap.evaluation import recall_table
+    from mmgap.rerankers import load_reranker
     from mmgap.store.embed import embed
     from mmgap.strategies import run_strategies, score_distributions
 
@@ -39,8 +41,10 @@ __all__ = [
     "fusion",
     "load_corpus",
     "load_encoder",
+    "load_reranker",
     "plots",
     "recall_table",
+    "rerankers",
     "run_strategies",
     "score_distributions",
     "scores",
@@ -54,6 +58,7 @@ _HOME = {
     "embed": "store",
     "load_corpus": "corpus",
     "load_encoder": "encoders",
+    "load_reranker": "rerankers",
     "recall_table": "evaluation",
     "run_strategies": "strategies",
     "score_distributions": "strategies",

@@ -12,6 +12,7 @@ import typer
 from mmgap import paths
 from mmgap.corpus.files import OnError
 from mmgap.errors import MmgapError
+from mmgap.models_cli import app as models_app
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,13 +30,16 @@ app = typer.Typer(
 )
 corpus_app = typer.Typer(no_args_is_help=True, help="Look into a corpus.")
 app.add_typer(corpus_app, name="corpus")
+app.add_typer(models_app, name="models")
 
 CorpusOption = Annotated[
     str, typer.Option("--corpus", help="A bundled corpus (pictograms) or a folder of your own.")
 ]
 EncoderOption = Annotated[
     list[str],
-    typer.Option("--encoder", help="A bundled encoder, a local folder or a hub id; repeatable."),
+    typer.Option(
+        "--encoder", help="An id of `mmgap models`, ID@FOLDER, a folder or a hub id; repeatable."
+    ),
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="train, calibration or test.")]
 ConditionOption = Annotated[
@@ -43,6 +47,14 @@ ConditionOption = Annotated[
     typer.Option(help="style (held-out artists) or concept (held-out things); default: both."),
 ]
 LanguageOption = Annotated[str, typer.Option(help="Language of the queries' names, e.g. de.")]
+SampleOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Only so many queries, drawn by lot, and the documents judged for them: a quick try, "
+        "easier than the whole pool.",
+    ),
+]
 OnErrorOption = Annotated[
     OnError,
     typer.Option(help="raise: stop at the first bad item; skip: leave it out and list it."),
@@ -60,6 +72,7 @@ def report(
     condition: ConditionOption = None,
     language: LanguageOption = "en",
     on_error: OnErrorOption = "raise",
+    sample: SampleOption = None,
     k: Annotated[int, typer.Option(min=1, help="Cut-off of recall, hit and nDCG.")] = 10,
     out: Annotated[Path | None, typer.Option(help="Folder of the CSV files.")] = None,
     quiet: QuietOption = False,
@@ -71,6 +84,8 @@ def report(
     from mmgap.report import report as make_report
 
     corpora = _corpora(corpus, split, condition, language, on_error)
+    if sample is not None:
+        corpora = [pool.sample(sample) for pool in corpora]
     result = make_report(corpora, _encoders(encoder), k=k, on_error=on_error, progress=not quiet)
     _print_distributions(result.distributions)
     _print_recall(result.recall)
@@ -135,11 +150,9 @@ def embed(
     for model in _encoders(encoder):
         for pool in corpora:
             vectors = embed_corpus(pool, model, progress=not quiet, on_error=on_error)
-            typer.echo(
-                f"{pool.name}, {model.info.id}: {len(vectors.queries)} queries, "
-                f"{len(vectors.text.positions)} texts, {len(vectors.image.positions)} images, "
-                f"{vectors.queries.shape[1]} dimensions"
-            )
+            legs = [f"{len(leg.positions)} {name}s" for name, leg in vectors.legs.items()]
+            counts = ", ".join([f"{len(vectors.queries)} queries", *legs])
+            typer.echo(f"{pool.name}, {model.info.id}: {counts}, {model.info.dim} dimensions")
             _list_skipped(vectors.corpus)
 
 

@@ -13,7 +13,8 @@ from mmgap.encoders.base import Encoder
 from mmgap.evaluation import recall_table
 from mmgap.store import embed
 from mmgap.store.vectors import Vectors
-from mmgap.strategies import TRIVIAL, Strategy, run_strategies, score_distributions
+from mmgap.strategies import TRIVIAL, Strategy, run_strategies
+from mmgap.strategies.distributions import distribution_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,8 @@ class Report:
         Tidy: corpus, encoder, strategy, group_by, group, then the columns of
         :func:`mmgap.evaluation.recall_table`. ``group_by`` is ``"all"`` for all queries together.
     distributions : DataFrame
-        Tidy: corpus, encoder, then the columns of ``ScoreDistributions.to_frame()``.
+        Tidy: corpus, encoder, then the columns of ``ScoreDistributions.to_frame()``. An encoder
+        that reads text only has its text samples there and no comparison.
     """
 
     recall: pd.DataFrame
@@ -66,6 +68,8 @@ def report(
     encoders : iterable of Encoder
         Used one after the other, so a generator keeps only one in memory.
     strategies : sequence of Strategy, default TRIVIAL
+        Those that need the image leg are left out for an encoder that reads text only, with a
+        ``MissingLegWarning``.
     k : int, default 10
         Cut-off of recall, hit and nDCG.
     on_error : {"raise", "skip"}, default "raise"
@@ -81,7 +85,7 @@ def report(
             vectors = embed(corpus, encoder, on_error=on_error, progress=progress)
             names = {"corpus": corpus.name, "encoder": encoder.info.id}
             recalls.append(grouped_recall(vectors, strategies, k=k).assign(**names))
-            distributions.append(score_distributions(vectors).to_frame().assign(**names))
+            distributions.append(distribution_frame(vectors).assign(**names))
     return Report(*(_names_first(pd.concat(frames)) for frames in (recalls, distributions)))
 
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mmgap.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -213,6 +215,37 @@ class Corpus:
     def select_queries(self, keep: Callable[[Query], bool]) -> Corpus:
         """Return the same pool with only the queries for which ``keep`` is true."""
         return replace(self, queries=[query for query in self.queries if keep(query)])
+
+    def sample(self, n_query: int, *, seed: int = 0) -> Corpus:
+        """Draw queries by lot, with the documents that they have judgments for.
+
+        To try something quickly: the pool is smaller than the whole, so every search is easier and
+        no number of it is a result.
+
+        Parameters
+        ----------
+        n_query : int
+            All of them, if there are fewer.
+        seed : int, default 0
+
+        Raises
+        ------
+        CorpusError
+            If ``n_query`` is below 1.
+        """
+        if n_query < 1:
+            msg = f"a sample of {n_query} queries of {self.name!r}; expected at least 1"
+            raise CorpusError(msg)
+        n_query = min(n_query, len(self.queries))
+        drawn = np.random.default_rng(seed).permutation(len(self.queries))[:n_query]
+        queries = [self.queries[position] for position in sorted(drawn)]
+        judged = {doc_id for query in queries for doc_id in self.qrels[query.id]}
+        return replace(
+            self,
+            name=f"{self.name}, {n_query} of {len(self.queries)} queries",
+            documents=[document for document in self.documents if document.id in judged],
+            queries=queries,
+        )
 
 
 def _refuse_duplicates(kind: str, corpus: str, ids: Iterable[str]) -> None:

@@ -167,7 +167,13 @@ def _legs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if isinstance(vectors, Vectors):
         text, image = vectors.text, vectors.image
-        return text.embeddings, image.embeddings, text.positions, image.positions
+        # Several vectors a document, as of late interaction, are no points of one map.
+        return (
+            np.asarray(text.embeddings),
+            np.asarray(image.embeddings),
+            text.positions,
+            image.positions,
+        )
     text_embeddings, image_embeddings = map(np.asarray, vectors)
     rows = np.arange(len(text_embeddings)), np.arange(len(image_embeddings))
     return text_embeddings, image_embeddings, *rows

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.encoders.similarity import similarity
+from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 
-def top_k(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+_SCORES_AT_ONCE = 2**24
+
+
+def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the k documents with the largest inner product, for every query.
 
-    Exact, by FAISS' brute force, without the whole score matrix in memory. Documents with equal
-    scores are ordered by their index, also where the list is cut; that order means nothing, and
-    tie-aware measures treat it so.
+    Exact, by FAISS' brute force, without the whole score matrix in memory. Vectors of late
+    interaction are scored by :func:`mmgap.encoders.similarity.similarity` instead, a block of
+    queries at a time. Documents with equal scores are ordered by their index, also where the list
+    is cut; that order means nothing, and tie-aware measures treat it so.
 
     Parameters
     ----------
-    queries : ndarray of shape (n_query, dim)
+    queries : ndarray of shape (n_query, dim), or TokenVectors
         Unit-norm rows make the inner product a cosine.
-    documents : ndarray of shape (n_doc, dim)
+    documents : ndarray of shape (n_doc, dim), or TokenVectors
     k : int
         At least 1; if larger than n_doc, all documents are returned.
 
@@ -40,6 +46,11 @@ def top_k(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarra
     >>> scores
     array([[1. , 0.8, 0.8]], dtype=float32)
     """
+    if k < 1:
+        msg = f"k is {k}; expected at least 1"
+        raise ValueError(msg)
+    if isinstance(queries, TokenVectors):
+        return _top_k_of_tokens(queries, documents, k)
     queries = _as_rows("queries", queries)
     documents = _as_rows("documents", documents)
     if queries.shape[1] != documents.shape[1]:
@@ -47,9 +58,6 @@ def top_k(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarra
             f"queries have {queries.shape[1]} dimensions and documents {documents.shape[1]}; "
             "expected vectors of one encoder"
         )
-        raise ValueError(msg)
-    if k < 1:
-        msg = f"k is {k}; expected at least 1"
         raise ValueError(msg)
     n_doc = len(documents)
     k = min(k, n_doc)
@@ -67,6 +75,24 @@ def top_k(queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarra
     return scores, indices
 
 
+def _top_k_of_tokens(
+    queries: TokenVectors, documents: Embeddings, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    k = min(k, len(documents))
+    scores = np.empty((len(queries), k), dtype=np.float32)
+    indices = np.empty((len(queries), k), dtype=np.int64)
+    step = max(1, _SCORES_AT_ONCE // max(1, len(documents)))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        found = similarity(queries[part], documents)
+        if not np.isfinite(found).all():
+            msg = "token vectors of queries or documents are not finite. Encode them again"
+            raise ValueError(msg)
+        indices[part] = np.argsort(-found, axis=1, kind="stable")[:, :k]
+        scores[part] = np.take_along_axis(found, indices[part], axis=1)
+    return scores, indices
+
+
 def _search(
     queries: np.ndarray, documents: np.ndarray, depth: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +103,7 @@ def _search(
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(indices, order, axis=1)
 
 
-def _as_rows(name: str, embeddings: np.ndarray) -> np.ndarray:
+def _as_rows(name: str, embeddings: Embeddings) -> np.ndarray:
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2:
         msg = f"{name} have shape {embeddings.shape}; expected two axes, (n, dim)"

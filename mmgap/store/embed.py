@@ -15,7 +15,8 @@ from mmgap import paths
 from mmgap.corpus.files import OnError, Rejects
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder, Role
-from mmgap.errors import ImageError, MmgapError
+from mmgap.encoders.token_vectors import Embeddings
+from mmgap.errors import EncoderError, ImageError, MmgapError
 from mmgap.store.embeddings import EmbeddingStore, content_key
 from mmgap.store.vectors import Leg, Vectors
 
@@ -57,19 +58,26 @@ def embed(
     Returns
     -------
     Vectors
-        Unit-norm. For the vectors as the model gives them, see ``EmbeddingStore.embed``.
+        Unit-norm. For the vectors as the model gives them, see ``EmbeddingStore.embed``. An encoder
+        that reads text only gives the text leg alone.
 
     Raises
     ------
     ImageError
         If an image cannot be read.
     EncoderError
-        If the encoder reads no images, or gives vectors that are not finite.
+        If the encoder reads no text, hence no queries, or gives vectors that are not finite.
 
     Examples
     --------
     >>> embed(corpus, load_encoder("mini-clip"), on_error="skip")  # doctest: +SKIP
     """
+    if "text" not in encoder.info.modalities:
+        msg = (
+            f"{encoder.info.id!r} reads {' and '.join(encoder.info.modalities)} only, and queries "
+            "are texts; load an encoder that reads text"
+        )
+        raise EncoderError(msg)
     if cache is True:
         store = EmbeddingStore(paths.cache_dir() / "embeddings")
     else:
@@ -85,10 +93,9 @@ def embed(
         }
         texts = list(texts_at.values())
         _, embeddings = _embed_texts(store, encoder, texts, "document", batch_size, start)
-        legs = {
-            "text": Leg(np.asarray(list(texts_at), dtype=np.int64), embeddings),
-            "image": _embed_images(store, encoder, corpus, batch_size, rejects, start),
-        }
+        legs = {"text": Leg(np.asarray(list(texts_at), dtype=np.int64), embeddings)}
+        if "image" in encoder.info.modalities:
+            legs["image"] = _embed_images(store, encoder, corpus, batch_size, rejects, start)
     if rejects.skipped:
         rejects.warn(f"corpus {corpus.name!r}")
         corpus = replace(corpus, skipped={**corpus.skipped, **rejects.skipped})
@@ -102,7 +109,7 @@ def _embed_texts(
     role: Role,
     batch_size: int,
     start: Callable[[str, int], Report],
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, Embeddings]:
     return store.embed(
         encoder.info,
         role,

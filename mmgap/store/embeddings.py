@@ -7,15 +7,16 @@ import io
 import json
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar, get_args, overload
 
 import numpy as np
 
 from mmgap.encoders.base import EncoderInfo
+from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import CacheDamageWarning, EncoderError, MmgapError
 
 Kind = Literal["query", "document", "image"]
@@ -23,6 +24,9 @@ Kind = Literal["query", "document", "image"]
 
 _LAYOUT = "v1"
 """Raise it when files or image decoding change, so that old embeddings are left alone."""
+
+_SHARD_BYTES = 2**26
+"""A shard is written when its vectors take 64 MiB, even if it holds few inputs."""
 
 Item = TypeVar("Item")
 
@@ -40,33 +44,46 @@ def content_key(data: str | bytes) -> str:
 
 @dataclass(frozen=True)
 class Shard:
-    """Some embeddings in one file, and the manifest beside it that makes them findable."""
+    """Some embeddings in one file, and the manifest beside it that makes them findable.
+
+    ``lengths`` counts the vectors of each input of a late-interaction encoder; with ``None`` each
+    input has one.
+    """
 
     manifest: Path
     keys: tuple[str, ...]
     sha256: str
+    lengths: tuple[int, ...] | None = None
 
     @property
     def array(self) -> Path:
         """The file that holds the embeddings."""
         return self.manifest.with_suffix(".npy")
 
-    def read(self) -> np.ndarray | None:
-        """Return the embeddings, or ``None`` if the file is not what was written."""
+    def read(self, dim: int) -> list[np.ndarray] | None:
+        """Return what each key stands for, or ``None`` if the file is not what was written.
+
+        A vector of shape (dim,), or of late interaction an array of shape (n_token, dim).
+        """
         try:
             data = self.array.read_bytes()
         except FileNotFoundError:
             return None
         if hashlib.sha256(data).hexdigest() != self.sha256:
             return None
-        return np.load(io.BytesIO(data), allow_pickle=False)
+        rows = np.load(io.BytesIO(data), allow_pickle=False)
+        ends = np.cumsum((1,) * len(self.keys) if self.lengths is None else self.lengths)
+        if len(ends) != len(self.keys) or rows.shape != (ends[-1], dim):
+            return None
+        return list(rows) if self.lengths is None else np.split(rows, ends[:-1])
 
 
 class EmbeddingStore:
     """Cache of embeddings in a folder.
 
     Each encoder and kind of input has a folder with shards: ``part-<content>.npy`` holds the
-    vectors as the model gave them, ``part-<content>.json`` the inputs' keys and the checksum.
+    vectors as the model gave them, ``part-<content>.json`` the inputs' keys and the checksum, and
+    for a late-interaction encoder how many of the vectors belong to each input.
     A shard counts once its manifest is there, and both files appear whole or not at all, so a
     stopped run loses one shard at most and several processes may write at once.
 
@@ -75,7 +92,7 @@ class EmbeddingStore:
     root : Path or None
         ``None`` keeps nothing: every input is encoded anew.
     shard_size : int, default 512
-        Rows per file; what a stopped run has to do again.
+        Inputs per file, or fewer that take 64 MiB; what a stopped run has to do again.
 
     Examples
     --------
@@ -102,15 +119,16 @@ class EmbeddingStore:
     def read(self, encoder: EncoderInfo, kind: Kind, keys: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the vectors of those keys that are stored, as the model gave them.
 
-        A damaged shard is removed, with a ``CacheDamageWarning`` that names it.
+        Each of shape (dim,), or for late interaction (n_token, dim). A damaged shard is removed,
+        with a ``CacheDamageWarning`` that names it.
         """
         missing = set(keys)
         found: dict[str, np.ndarray] = {}
         for shard in self._shards(self.folder(encoder, kind)):
             if missing.isdisjoint(shard.keys):
                 continue
-            embeddings = shard.read()
-            if embeddings is None or embeddings.shape != (len(shard.keys), encoder.dim):
+            embeddings = shard.read(encoder.dim)
+            if embeddings is None:
                 _remove_damaged(shard.manifest)
                 continue
             for key, row in zip(shard.keys, embeddings, strict=True):
@@ -120,23 +138,26 @@ class EmbeddingStore:
         return found
 
     def write(
-        self, encoder: EncoderInfo, kind: Kind, keys: Sequence[str], embeddings: np.ndarray
+        self, encoder: EncoderInfo, kind: Kind, keys: Sequence[str], embeddings: Embeddings
     ) -> None:
-        """Store one shard: row i of ``embeddings`` belongs to ``keys[i]``."""
+        """Store one shard: ``embeddings[i]`` belongs to ``keys[i]``."""
         folder = self.folder(encoder, kind)
         if folder is None:
             return
+        rows = embeddings.tokens if isinstance(embeddings, TokenVectors) else embeddings
         buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(embeddings, dtype=np.float32), allow_pickle=False)
+        np.save(buffer, np.ascontiguousarray(rows, dtype=np.float32), allow_pickle=False)
         data = buffer.getvalue()
-        manifest = {
+        manifest: dict[str, object] = {
             "encoder": encoder.id,
             "fingerprint": encoder.fingerprint,
             "kind": kind,
-            "shape": list(embeddings.shape),
+            "shape": list(rows.shape),
             "sha256": hashlib.sha256(data).hexdigest(),
             "keys": list(keys),
         }
+        if isinstance(embeddings, TokenVectors):
+            manifest["lengths"] = embeddings.lengths.tolist()
         text = json.dumps(manifest, indent=1).encode()
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / _part_name(text)
@@ -149,14 +170,14 @@ class EmbeddingStore:
         kind: Kind,
         keys: Sequence[str],
         load: Callable[[int], Item],
-        encode: Callable[[list[Item]], np.ndarray],
+        encode: Callable[[list[Item]], Embeddings],
         *,
         batch_size: int = 64,
         workers: int = 0,
         normalize: bool = True,
         on_bad: Callable[[int, MmgapError], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Embeddings]:
         """Return the vectors of some inputs, encoding those that are not stored yet.
 
         Equal keys are encoded once.
@@ -170,12 +191,13 @@ class EmbeddingStore:
         load : callable
             Takes a position and returns the input.
         encode : callable
-            Takes at most ``batch_size`` inputs and returns their vectors as the model gives them.
+            Takes at most ``batch_size`` inputs and returns their vectors as the model gives them:
+            an array with one row each, or ``TokenVectors``.
         batch_size : int, default 64
         workers : int, default 0
             Threads that load the next batch while the model is at work; 0 loads in between.
         normalize : bool, default True
-            Return unit-norm rows.
+            Return unit-norm vectors.
         on_bad : callable or None
             Told the position and error of an input that cannot be loaded, which is then left
             out; with ``None`` the error is raised.
@@ -186,7 +208,8 @@ class EmbeddingStore:
         -------
         positions : int ndarray of shape (n,)
             The inputs that have a vector, ascending.
-        embeddings : float32 ndarray of shape (n, dim)
+        embeddings : float32 ndarray of shape (n, dim), or TokenVectors of length n
+            An array where there is no input.
         """
         tell = on_progress or (lambda _: None)
         first: dict[str, int] = {}
@@ -199,7 +222,7 @@ class EmbeddingStore:
 
         def flush() -> None:
             if new:
-                self.write(encoder, kind, list(new), np.stack(list(new.values())))
+                self.write(encoder, kind, list(new), _together(list(new.values())))
                 rows.update(new)
                 new.clear()
 
@@ -218,7 +241,7 @@ class EmbeddingStore:
                     embeddings = encode([item for _, item in good])
                     _check(embeddings, encoder, [first[key] for key, _ in good])
                     new.update(zip([key for key, _ in good], embeddings, strict=True))
-                if len(new) >= self.shard_size:
+                if len(new) >= self.shard_size or _size(new.values()) >= _SHARD_BYTES:
                     flush()
                 tell(len(batch))
         finally:
@@ -228,9 +251,7 @@ class EmbeddingStore:
                 if key in bad:
                     on_bad(position, bad[key])
         positions = [position for position, key in enumerate(keys) if key in rows]
-        result = np.empty((len(positions), encoder.dim), dtype=np.float32)
-        for row, position in enumerate(positions):
-            result[row] = rows[keys[position]]
+        result = _together([rows[keys[position]] for position in positions], encoder.dim)
         return np.asarray(positions, dtype=np.int64), unit_norm(result) if normalize else result
 
     def _shards(self, folder: Path | None) -> Iterator[Shard]:
@@ -243,13 +264,22 @@ class EmbeddingStore:
                 continue
             if _part_name(data) == manifest.stem:
                 record = json.loads(data)
-                yield Shard(manifest, tuple(record["keys"]), record["sha256"])
+                yield Shard(
+                    manifest,
+                    tuple(record["keys"]),
+                    record["sha256"],
+                    tuple(record["lengths"]) if "lengths" in record else None,
+                )
             else:
                 _remove_damaged(manifest)
 
 
-def unit_norm(embeddings: np.ndarray) -> np.ndarray:
-    """Return the rows divided by their length; a row of zeros stays as it is.
+@overload
+def unit_norm(embeddings: np.ndarray) -> np.ndarray: ...
+@overload
+def unit_norm(embeddings: TokenVectors) -> TokenVectors: ...
+def unit_norm(embeddings: Embeddings) -> Embeddings:
+    """Return the vectors divided by their length; a vector of zeros stays as it is.
 
     Examples
     --------
@@ -257,8 +287,23 @@ def unit_norm(embeddings: np.ndarray) -> np.ndarray:
     array([[0.6, 0.8],
            [0. , 0. ]])
     """
+    if isinstance(embeddings, TokenVectors):
+        return TokenVectors(unit_norm(embeddings.tokens), embeddings.offsets)
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings / np.where(length == 0, 1, length)
+
+
+def _together(vectors: Sequence[np.ndarray], dim: int = 0) -> Embeddings:
+    """Put what several inputs got into one: rows of an array, or sets of token vectors."""
+    if vectors and vectors[0].ndim == 2:
+        return TokenVectors.from_arrays(vectors)
+    if not vectors:
+        return np.empty((0, dim), dtype=np.float32)
+    return np.stack(vectors).astype(np.float32, copy=False)
+
+
+def _size(vectors: Iterable[np.ndarray]) -> int:
+    return sum(vector.nbytes for vector in vectors)
 
 
 def _batches(
@@ -291,14 +336,20 @@ def _part_name(manifest: bytes) -> str:
     return f"part-{content_key(manifest)[:20]}"
 
 
-def _check(embeddings: np.ndarray, encoder: EncoderInfo, positions: Sequence[int]) -> None:
-    if embeddings.shape != (len(positions), encoder.dim):
+def _check(embeddings: Embeddings, encoder: EncoderInfo, positions: Sequence[int]) -> None:
+    if isinstance(embeddings, TokenVectors):
+        shape, rows = (len(embeddings), embeddings.dim), embeddings.tokens
+    else:
+        shape, rows = embeddings.shape, embeddings
+    if shape != (len(positions), encoder.dim):
         msg = (
-            f"encoder {encoder.id!r} gave vectors of shape {embeddings.shape} for {len(positions)} "
-            f"inputs; expected ({len(positions)}, {encoder.dim})"
+            f"encoder {encoder.id!r} gave vectors of shape {shape} for {len(positions)} inputs; "
+            f"expected ({len(positions)}, {encoder.dim})"
         )
         raise EncoderError(msg)
-    finite = np.isfinite(embeddings).all(axis=1)
+    finite = np.isfinite(rows).all(axis=1)
+    if isinstance(embeddings, TokenVectors):
+        finite = np.logical_and.reduceat(finite, embeddings.offsets[:-1])
     if not finite.all():
         position = positions[int(finite.argmin())]
         msg = (

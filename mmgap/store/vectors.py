@@ -9,6 +9,9 @@ import numpy as np
 
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import EncoderInfo
+from mmgap.encoders.similarity import similarity
+from mmgap.encoders.token_vectors import Embeddings
+from mmgap.errors import MmgapError
 
 
 @dataclass(frozen=True)
@@ -20,49 +23,80 @@ class Leg:
     positions : ndarray of shape (n_leg,)
         Which document of the corpus each row belongs to, ascending. A document without this
         modality has no row.
-    embeddings : ndarray of shape (n_leg, dim)
-        Unit-norm float32 rows.
+    embeddings : ndarray of shape (n_leg, dim), or TokenVectors of length n_leg
+        Unit-norm float32 vectors; several for each document where the encoder is one of late
+        interaction.
     """
 
     positions: np.ndarray
-    embeddings: np.ndarray
+    embeddings: Embeddings
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Query vectors and both legs of a corpus, in one space.
+    """Query vectors and the legs of a corpus, in one space.
 
     Parameters
     ----------
     corpus : Corpus
     encoder : EncoderInfo
-    queries : ndarray of shape (n_query, dim)
-        Unit-norm float32 rows, in the order of ``corpus.queries``.
+    queries : ndarray of shape (n_query, dim), or TokenVectors of length n_query
+        Unit-norm float32 vectors, in the order of ``corpus.queries``.
     legs : mapping of {"text", "image"} to Leg
+        Those of the modalities that the encoder reads.
     """
 
     corpus: Corpus
     encoder: EncoderInfo
-    queries: np.ndarray
+    queries: Embeddings
     legs: Mapping[str, Leg]
 
     @property
     def text(self) -> Leg:
         """The text leg."""
-        return self.legs["text"]
+        return self._leg("text")
 
     @property
     def image(self) -> Leg:
-        """The image leg."""
-        return self.legs["image"]
+        """The image leg.
+
+        Raises
+        ------
+        MmgapError
+            If the encoder reads text only.
+        """
+        return self._leg("image")
+
+    @property
+    def filled_legs(self) -> tuple[str, ...]:
+        """Names of the legs that hold a document: the ones that can be searched."""
+        return tuple(name for name, leg in self.legs.items() if len(leg.positions))
 
     def scores(self, leg: str) -> np.ndarray:
-        """Cosine of every query with every document of a leg.
+        """Similarity of every query with every document of a leg.
+
+        The cosine; for late interaction the mean over the query's tokens of their best cosine, see
+        :func:`mmgap.encoders.similarity.similarity`.
 
         Returns
         -------
         ndarray of shape (n_query, n_leg)
             In [-1, 1]; columns follow ``legs[leg].positions``. The whole matrix: for a pool too
             large for it, use :func:`mmgap.search.top_k`.
+
+        Raises
+        ------
+        MmgapError
+            If there is no such leg.
         """
-        return self.queries @ self.legs[leg].embeddings.T
+        return similarity(self.queries, self._leg(leg).embeddings)
+
+    def _leg(self, name: str) -> Leg:
+        if name not in self.legs:
+            msg = (
+                f"there is no {name} leg: {self.encoder.id!r} reads "
+                f"{' and '.join(self.encoder.modalities)} only; legs here: {', '.join(self.legs)}. "
+                f"Load an encoder that reads {name}s"
+            )
+            raise MmgapError(msg)
+        return self.legs[name]

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmgap.encoders.similarity import pair_similarity
+from mmgap.errors import MmgapError
 from mmgap.search import top_k
 from mmgap.store.vectors import Vectors
-
-_QUERIES_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The union of both legs' best documents.
+    """The union of the legs' best documents.
 
     Parameters
     ----------
     documents : int array of shape (n_query, n_candidate)
         Positions in the corpus; -1 fills up rows where the legs found the same documents.
     scores : dict of leg to float array of shape (n_query, n_candidate)
-        Cosine; NaN where the document lacks that modality.
+        Similarity as in :meth:`Vectors.scores`; NaN where the document lacks that modality.
     listed : dict of leg to bool array of shape (n_query, n_candidate)
         Whether the leg itself found the document.
     """
@@ -32,20 +32,35 @@ class Candidates:
 
 
 def find_candidates(vectors: Vectors, depth: int) -> Candidates:
-    """Search both legs to ``depth`` and let each leg score what the other one found."""
+    """Search every leg to ``depth`` and let each leg score what the other one found.
+
+    A leg that holds no document is passed over.
+
+    Raises
+    ------
+    MmgapError
+        If no leg holds a document.
+    """
     n_documents = len(vectors.corpus.documents)
+    legs = {name: vectors.legs[name] for name in vectors.filled_legs}
+    if not legs:
+        msg = (
+            f"{vectors.encoder.id!r} has no vector for any document of {vectors.corpus.name!r}; it "
+            f"reads {' and '.join(vectors.encoder.modalities)}, which the documents lack"
+        )
+        raise MmgapError(msg)
     found = {}
-    for name, leg in vectors.legs.items():
+    for name, leg in legs.items():
         _, rows = top_k(vectors.queries, leg.embeddings, depth)
         found[name] = leg.positions[rows]
     documents = _unique_rows(np.concatenate(list(found.values()), axis=1))
 
     scores, listed = {}, {}
-    for name, leg in vectors.legs.items():
+    for name, leg in legs.items():
         row_of = np.full(n_documents + 1, -1)  # the last entry serves the empty places (-1)
         row_of[leg.positions] = np.arange(len(leg.positions))
         rows = row_of[documents]
-        scores[name] = _cosines(vectors.queries, leg.embeddings, rows)
+        scores[name] = pair_similarity(vectors.queries, leg.embeddings, rows)
         listed[name] = _is_listed(documents, found[name], n_documents)
     return Candidates(documents, scores, listed)
 
@@ -54,15 +69,6 @@ def _unique_rows(documents: np.ndarray) -> np.ndarray:
     documents = np.sort(documents, axis=1)
     documents[:, 1:][documents[:, 1:] == documents[:, :-1]] = -1
     return documents
-
-
-def _cosines(queries: np.ndarray, embeddings: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    scores = np.empty(rows.shape, dtype=np.float32)
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):  # bounds the gathered copy
-        part = slice(start, start + _QUERIES_AT_ONCE)
-        scores[part] = np.einsum("qd,qcd->qc", queries[part], embeddings[rows[part]])
-    scores[rows < 0] = np.nan
-    return scores
 
 
 def _is_listed(documents: np.ndarray, found: np.ndarray, n_documents: int) -> np.ndarray:

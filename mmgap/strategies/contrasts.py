@@ -9,7 +9,7 @@ import numpy as np
 from mmgap.evaluation import bootstrap_interval
 from mmgap.scores import dominance_by_query
 from mmgap.store.vectors import Vectors
-from mmgap.strategies.distributions import merged_text_share, relevance
+from mmgap.strategies.distributions import merged_text_share, need_both_legs, relevance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +46,15 @@ def score_contrasts(
           see :func:`merged_text_share`;
         - ``sd_text_minus_image``: standard deviation of a query's text scores less that of its
           image scores; positive = texts spread wider.
+
+    Raises
+    ------
+    MmgapError
+        If a leg is missing or holds no document.
     """
     import pandas as pd
 
+    need_both_legs(vectors)
     rng = np.random.default_rng(0) if rng is None else rng
     rows = []
     for measure, values in _by_query(vectors, k).items():

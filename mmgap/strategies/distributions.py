@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mmgap import scores
+from mmgap.corpus.schema import LEGS
+from mmgap.errors import MmgapError
 from mmgap.store.vectors import Vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def score_distributions(vectors: Vectors, *, bins: int = 100) -> scores.ScoreDistributions:
-    """Compare the cosines that queries have with texts with those they have with images.
+    """Compare the scores that queries give to texts with those they give to images.
 
-    Every query is compared with every document of the pool, so the two matrices are held at once;
-    4 bytes a pair.
+    Scores are those of :meth:`Vectors.scores`: cosines, or for late interaction means of best
+    cosines. Every query is compared with every document of the pool, so the two matrices are held
+    at once; 4 bytes a pair.
 
     Parameters
     ----------
@@ -25,7 +33,13 @@ def score_distributions(vectors: Vectors, *, bins: int = 100) -> scores.ScoreDis
     ScoreDistributions
         See :func:`mmgap.scores.score_distributions`. Which pairs are relevant comes from the
         corpus' judgments.
+
+    Raises
+    ------
+    MmgapError
+        If a leg is missing or holds no document.
     """
+    need_both_legs(vectors)
     relevant = relevance(vectors)
     return scores.score_distributions(
         vectors.scores("text"),
@@ -34,6 +48,40 @@ def score_distributions(vectors: Vectors, *, bins: int = 100) -> scores.ScoreDis
         image_relevant=relevant[:, vectors.image.positions],
         bins=bins,
     )
+
+
+def distribution_frame(vectors: Vectors) -> pd.DataFrame:
+    """Return the table of :func:`score_distributions`, or of the only leg that has documents.
+
+    Returns
+    -------
+    table : DataFrame
+        As :meth:`mmgap.scores.ScoreDistributions.to_frame`. With one leg it describes that leg's
+        samples and compares nothing.
+    """
+    if set(vectors.filled_legs) == set(LEGS):
+        return score_distributions(vectors).to_frame()
+    (leg,) = vectors.filled_legs
+    of_leg = vectors.scores(leg)
+    relevant = relevance(vectors)[:, vectors.legs[leg].positions]
+    # The one definition of every number takes two legs: the leg stands in for both, and only what
+    # is said of itself is kept.
+    table = scores.score_distributions(
+        of_leg, of_leg, text_relevant=relevant, image_relevant=relevant
+    ).to_frame()
+    return table[table["sample"].isin([leg, f"{leg} relevant"])].reset_index(drop=True)
+
+
+def need_both_legs(vectors: Vectors) -> None:
+    """Raise MmgapError unless texts and images can be compared."""
+    lacking = [leg for leg in LEGS if leg not in vectors.filled_legs]
+    if lacking:
+        msg = (
+            f"comparing texts with images needs both legs; {vectors.encoder.id!r} has no "
+            f"{' and no '.join(lacking)} leg for {vectors.corpus.name!r}. Use an encoder that "
+            "reads both and a corpus that holds both"
+        )
+        raise MmgapError(msg)
 
 
 def relevance(vectors: Vectors) -> np.ndarray:
@@ -56,7 +104,13 @@ def merged_text_share(vectors: Vectors, k: int = 10) -> np.ndarray:
     ndarray of shape (n_query,)
         In [0, 1]. Compare with the share of texts in the index, one half where every document has
         both.
+
+    Raises
+    ------
+    MmgapError
+        If a leg is missing or holds no document.
     """
+    need_both_legs(vectors)
     best = {leg: np.sort(vectors.scores(leg), axis=1)[:, ::-1][:, :k] for leg in vectors.legs}
     both = np.concatenate(list(best.values()), axis=1)
     legs = np.repeat(list(best), [part.shape[1] for part in best.values()])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from mmgap.corpus.schema import LEGS
+from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import COMBINERS
 from mmgap.store.vectors import Vectors
@@ -20,7 +23,9 @@ def run_strategies(vectors: Vectors, strategies: Sequence[Strategy] = TRIVIAL) -
     ----------
     vectors : Vectors
     strategies : sequence of Strategy, default TRIVIAL
-        Each name must be different. Strategies of one depth share one search.
+        Each name must be different. Strategies of one depth share one search. One that needs a leg
+        without documents (the image leg of an encoder that reads text only) is left out, with one
+        ``MissingLegWarning`` that names it.
 
     Returns
     -------
@@ -31,16 +36,36 @@ def run_strategies(vectors: Vectors, strategies: Sequence[Strategy] = TRIVIAL) -
     ------
     ValueError
         If two strategies have the same name.
+    MmgapError
+        If there is no strategy, or none whose legs are there.
     """
     names = [strategy.name for strategy in strategies]
     if len(set(names)) < len(names):
         msg = f"strategies need different names to be told apart in tables; got {names}"
         raise ValueError(msg)
+    strategies = _with_their_legs(vectors, strategies)
     candidates = {
         depth: find_candidates(vectors, depth)
         for depth in {strategy.depth for strategy in strategies}
     }
     return [_run(vectors, strategy, candidates[strategy.depth]) for strategy in strategies]
+
+
+def _with_their_legs(vectors: Vectors, strategies: Sequence[Strategy]) -> list[Strategy]:
+    there = set(vectors.filled_legs)
+    kept = [strategy for strategy in strategies if there.issuperset(strategy.legs)]
+    left_out = [strategy.name for strategy in strategies if strategy not in kept]
+    if not kept:
+        msg = (
+            f"no strategy is left to run: {left_out} need legs that {vectors.encoder.id!r} does "
+            f"not have for {vectors.corpus.name!r}; legs with documents: {sorted(there)}"
+        )
+        raise MmgapError(msg)
+    if left_out:
+        lacking = ", ".join(sorted(set(LEGS) - there))
+        msg = f"{vectors.encoder.id}: no {lacking} leg, so left out: {', '.join(left_out)}"
+        warnings.warn(msg, MissingLegWarning, stacklevel=3)
+    return kept
 
 
 def _run(vectors: Vectors, strategy: Strategy, candidates: Candidates) -> Run:

@@ -11,7 +11,8 @@ from PIL import Image
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, ImageFile, Judgment, Qrels, Query
 from mmgap.encoders import Encoder, EncoderInfo
-from mmgap.errors import ImageError, SkippedItemsWarning
+from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.errors import EncoderError, ImageError, MmgapError, SkippedItemsWarning
 
 
 class ColourEncoder:
@@ -33,6 +34,39 @@ class ColourEncoder:
         assert len(images) <= batch_size
         self.batches.append(len(images))
         return np.stack([1 + np.asarray(im, np.float32).mean((0, 1)) for im in images])
+
+
+class TextEncoder(ColourEncoder):
+    """Reads no images, and says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = EncoderInfo("words", "words 1", "test", dim=3, modalities=("text",))
+
+    def encode_images(self, images, **options):
+        raise AssertionError(images, options)
+
+
+class LateEncoder(ColourEncoder):
+    """One vector for each letter of a text, and for each row of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.info = EncoderInfo("late", "late 1", "test", dim=3)
+
+    def encode_text(self, texts, *, role="document", batch_size=64, normalize=True):
+        assert not normalize
+        assert len(texts) <= batch_size
+        return TokenVectors.from_arrays(
+            [[[1, ord(c) / 99, role == "query"] for c in text] for text in texts]
+        )
+
+    def encode_images(self, images, *, batch_size=64, normalize=True):
+        assert not normalize
+        assert len(images) <= batch_size
+        return TokenVectors.from_arrays(
+            [1 + np.asarray(image, np.float32).mean(axis=1) for image in images]
+        )
 
 
 @pytest.fixture
@@ -181,3 +215,50 @@ def test_warnings_only_for_a_cause(corpus: Corpus) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mg.embed(corpus, ColourEncoder(), cache=False, on_error="skip")
+
+
+def test_an_encoder_that_reads_text_only(corpus: Corpus, tmp_path: Path) -> None:
+    encoder = TextEncoder()
+    vectors = mg.embed(corpus, encoder, cache=tmp_path / "cache")
+    assert list(vectors.legs) == ["text"]
+    assert vectors.filled_legs == ("text",)
+    assert list(vectors.text.positions) == [0, 2, 3, 4, 6, 8, 9, 10]
+    assert vectors.scores("text").shape == (5, 8)
+    for ask in (lambda: vectors.image, lambda: vectors.scores("image")):
+        with pytest.raises(MmgapError, match=r"no image leg: 'words' reads text only; legs.* text"):
+            ask()
+
+
+def test_an_encoder_that_reads_no_text_has_no_queries(corpus: Corpus) -> None:
+    encoder = ColourEncoder()
+    encoder.info = EncoderInfo("eye", "eye 1", "test", dim=3, modalities=("image",))
+    with pytest.raises(EncoderError, match="'eye' reads image only, and queries are texts"):
+        mg.embed(corpus, encoder, cache=False)
+
+
+def test_a_leg_without_documents_is_there_but_not_filled(corpus: Corpus) -> None:
+    images = [document for document in corpus.documents if document.text is None]
+    pool = Corpus("images", images, corpus.queries, corpus.qrels)
+    vectors = mg.embed(pool, ColourEncoder(), cache=False)
+    assert list(vectors.legs) == ["text", "image"]
+    assert vectors.filled_legs == ("image",)
+    assert vectors.scores("text").shape == (5, 0)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_late_interaction(corpus: Corpus, cache: bool) -> None:
+    for _ in range(2):  # the second time from the cache
+        vectors = mg.embed(corpus, LateEncoder(), cache=cache, batch_size=4)
+        assert isinstance(vectors.queries, TokenVectors)
+        assert vectors.queries.lengths.tolist() == [len(query.text) for query in corpus.queries]
+        for leg, kind in (("text", vectors.text), ("image", vectors.image)):
+            assert len(kind.embeddings) == len(kind.positions) == 8
+            np.testing.assert_allclose(np.linalg.norm(kind.embeddings.tokens, axis=1), 1, atol=1e-6)
+            by_hand = [
+                [
+                    np.mean([max(document @ token) for token in query])
+                    for document in kind.embeddings
+                ]
+                for query in vectors.queries
+            ]
+            np.testing.assert_allclose(vectors.scores(leg), by_hand, atol=1e-6)

@@ -17,7 +17,8 @@ PACKAGE = Path(mmgap.__file__).parent
 FREE = {"_compat", "errors", "paths", "provenance", "settings"}
 SOURCES = ["corpus", "encoders", "store", "search", "rerankers"]
 SCIENCE = ["scores", "fusion", "evaluation", "gap", "mitigate"]
-FACE = ["strategies", "plots", "notebook", "report", "cli", ""]  # "" is mmgap/__init__.py
+# "" is mmgap/__init__.py
+FACE = ["strategies", "plots", "notebook", "report", "model_check", "models_cli", "cli", ""]
 
 MAY_IMPORT: dict[str, set[str]] = {
     **{room: set(SOURCES[:i]) for i, room in enumerate(SOURCES)},

@@ -19,6 +19,24 @@ def test_what_a_corpus_knows() -> None:
     assert (chosen.query_ids, chosen.doc_ids) == (("q2",), ("d1", "d2"))
 
 
+def test_a_sample_keeps_the_documents_judged_for_its_queries() -> None:
+    documents = [Document(f"d{n}", f"text {n}") for n in range(30)]
+    queries = [Query(f"q{n}", f"query {n}") for n in range(10)]
+    # q3 has d3 and, judged not relevant, d13; nobody has d20 to d29.
+    qrels = Qrels([Judgment(f"q{n}", f"d{n + d}", 1 - d // 10) for n in range(10) for d in (0, 10)])
+    drawn = Corpus("demo", documents, queries, qrels).sample(4)
+    assert drawn.name == "demo, 4 of 10 queries"
+    numbers = sorted(int(query_id[1:]) for query_id in drawn.query_ids)
+    assert len(numbers) == 4
+    assert drawn.doc_ids == tuple(f"d{n + d}" for d in (0, 10) for n in numbers)
+    corpus = Corpus("demo", documents, queries, qrels)
+    assert corpus.sample(4).query_ids == drawn.query_ids
+    assert corpus.sample(4, seed=1).query_ids != drawn.query_ids
+    assert corpus.sample(99).query_ids == corpus.query_ids
+    with pytest.raises(CorpusError, match="a sample of 0 queries of 'demo'; expected at least 1"):
+        corpus.sample(0)
+
+
 def test_duplicate_ids() -> None:
     with pytest.raises(CorpusError, match="document id 'd1' more than once"):
         Corpus("demo", [*DOCUMENTS, DOCUMENTS[0]], QUERIES, QRELS)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mmgap.encoders.base import EncoderInfo
+from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import CacheDamageWarning, EncoderError, ImageError
 from mmgap.store.embeddings import EmbeddingStore, content_key
 
@@ -31,6 +32,19 @@ class Model:
     def __call__(self, texts: list[str]) -> np.ndarray:
         self.seen += texts
         return np.stack([self.vector(text) for text in texts])
+
+
+class LateModel(Model):
+    """Gives every text as many vectors as its seed says."""
+
+    def vectors(self, text: str) -> np.ndarray:
+        seed = int(content_key(text)[:8], 16)
+        shape = (1 + seed % 5, 3)
+        return 5 * np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+    def __call__(self, texts: list[str]) -> TokenVectors:
+        self.seen += texts
+        return TokenVectors.from_arrays([self.vectors(text) for text in texts])
 
 
 def embed(
@@ -292,3 +306,130 @@ EmbeddingStore(Path({str(tmp_path)!r}), shard_size=4).embed(
     key = content_key("text 3")
     np.testing.assert_array_equal(found[key], [int(key[i : i + 3], 16) for i in (0, 3, 6)])
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+# Several vectors for each input
+
+
+def assert_vectors(found: TokenVectors, texts: list[str]) -> None:
+    assert isinstance(found, TokenVectors)
+    assert len(found) == len(texts)
+    for vectors, text in zip(found, texts, strict=True):
+        np.testing.assert_array_equal(vectors, LateModel().vectors(text))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_token_vectors_come_back_from_disk(store: EmbeddingStore, workers: int) -> None:
+    texts = [*TEXTS, "text 3", "text 3"]
+    first, second = LateModel(), LateModel()
+    assert_vectors(embed(store, first, texts, workers=workers), texts)
+    assert_vectors(embed(store, second, texts[::-1], workers=workers), texts[::-1])
+    assert (first.seen, second.seen) == (TEXTS, [])
+    assert len(files(store, ".npy")) == 3
+    records = [json.loads(file.read_text()) for file in files(store, ".json")]
+    for record in records:
+        assert record["shape"] == [sum(record["lengths"]), 3]
+        assert len(record["lengths"]) == len(record["keys"])
+
+
+def test_token_vectors_of_unit_norm(store: EmbeddingStore) -> None:
+    raw, unit = embed(store, LateModel()), embed(store, LateModel(), normalize=True)
+    np.testing.assert_array_equal(unit.offsets, raw.offsets)
+    length = np.linalg.norm(raw.tokens, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit.tokens, raw.tokens / length, rtol=1e-6)
+    assert unit.tokens.dtype == np.float32
+
+
+def test_a_stopped_run_keeps_its_token_vectors(store: EmbeddingStore) -> None:
+    class Stops(LateModel):
+        def __call__(self, texts: list[str]) -> TokenVectors:
+            if len(self.seen) >= 12:
+                raise KeyboardInterrupt
+            return super().__call__(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed(store, Stops())
+    model = LateModel()
+    assert_vectors(embed(store, model), TEXTS)
+    assert model.seen == TEXTS[12:]
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+@pytest.mark.parametrize("damage", [cut_short, flip_a_bit, make_empty])
+def test_damaged_token_vectors_are_made_again(store: EmbeddingStore, damage, suffix) -> None:
+    embed(store, LateModel())
+    damage(files(store, suffix)[0])
+    model = LateModel()
+    with pytest.warns(CacheDamageWarning):
+        assert_vectors(embed(store, model), TEXTS)
+    assert len(model.seen) in {4, 8}
+
+
+def test_lengths_that_do_not_add_up_are_noticed(store: EmbeddingStore) -> None:
+    embed(store, LateModel(), TEXTS[:3])
+    (array,), (manifest,) = files(store, ".npy"), files(store, ".json")
+    record = json.loads(manifest.read_text())
+    record["lengths"][0] += 1
+    text = json.dumps(record).encode()
+    manifest.unlink()
+    name = f"part-{content_key(text)[:20]}"
+    array.rename(array.with_name(f"{name}.npy"))
+    manifest.with_name(f"{name}.json").write_bytes(text)
+    with pytest.warns(CacheDamageWarning):
+        assert_vectors(embed(store, LateModel(), TEXTS[:3]), TEXTS[:3])
+
+
+def test_a_shard_of_many_token_vectors_is_written_early(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmgap.store.embeddings._SHARD_BYTES", 1)
+    embed(store, LateModel())
+    assert len(files(store, ".npy")) == 5  # one for each batch of 4
+
+
+def test_an_encoder_of_token_vectors_that_breaks_its_word(store: EmbeddingStore) -> None:
+    keys = [content_key(text) for text in "abc"]
+
+    def call(answer: TokenVectors) -> None:
+        store.embed(INFO, "query", keys, list("abc").__getitem__, lambda _: answer)
+
+    with pytest.raises(EncoderError, match=r"shape \(2, 3\) for 3 inputs; expected \(3, 3\)"):
+        call(TokenVectors(np.ones((4, 3)), np.array([0, 1, 4])))
+    with pytest.raises(EncoderError, match=r"shape \(3, 4\) for 3 inputs"):
+        call(TokenVectors(np.ones((4, 4)), np.array([0, 1, 2, 4])))
+    bad = np.ones((6, 3))
+    bad[4, 1] = np.nan
+    with pytest.raises(EncoderError, match="not finite for input 1"):
+        call(TokenVectors(bad, np.array([0, 3, 5, 6])))
+    assert not list(store.root.rglob("*.npy"))
+
+
+def test_what_was_stored_before_there_were_token_vectors_is_still_read(tmp_path: Path) -> None:
+    """Files as an earlier version wrote them, byte for byte."""
+    import hashlib
+    import io
+
+    store = EmbeddingStore(tmp_path)
+    folder = store.folder(INFO, "query")
+    folder.mkdir(parents=True)
+    rows = np.stack([Model().vector(text) for text in TEXTS[:3]])
+    buffer = io.BytesIO()
+    np.save(buffer, rows)
+    manifest = {
+        "encoder": "demo",
+        "fingerprint": "abc",
+        "kind": "query",
+        "shape": [3, 3],
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+        "keys": [content_key(text) for text in TEXTS[:3]],
+    }
+    text = json.dumps(manifest, indent=1).encode()
+    part = folder / f"part-{hashlib.sha256(text).hexdigest()[:20]}"
+    part.with_suffix(".npy").write_bytes(buffer.getvalue())
+    part.with_suffix(".json").write_bytes(text)
+    model = Model()
+    np.testing.assert_array_equal(embed(store, model, TEXTS[:3]), rows)
+    assert model.seen == []
+    other = EmbeddingStore(tmp_path / "new")
+    embed(other, Model(), TEXTS[:3])
+    assert [path.name for path in files(other, "")] == [path.name for path in files(store, "")]

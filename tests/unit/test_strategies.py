@@ -7,7 +7,8 @@ import pytest
 
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
-from mmgap.errors import MmgapError
+from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
     TRIVIAL,
@@ -16,8 +17,10 @@ from mmgap.strategies import (
     merged_text_share,
     relevance,
     run_strategies,
+    score_contrasts,
     score_distributions,
 )
+from mmgap.strategies.distributions import distribution_frame
 
 
 def unit(*angles_deg: float) -> np.ndarray:
@@ -42,6 +45,30 @@ def vectors() -> Vectors:
         "image": Leg(np.arange(4), unit(80, 40, 20, 50)),
     }
     return Vectors(corpus, EncoderInfo("angles", "angles", "hand", 2), unit(0), legs)
+
+
+@pytest.fixture
+def late(vectors: Vectors) -> Vectors:
+    """The same scores by late interaction.
+
+    The query has two equal tokens; each document the vector from above, and one that is worse.
+    """
+
+    def twice(embeddings: np.ndarray, second: np.ndarray) -> TokenVectors:
+        return TokenVectors.from_arrays(list(np.stack([embeddings, second], axis=1)))
+
+    legs = {
+        name: Leg(leg.positions, twice(leg.embeddings, -leg.embeddings))
+        for name, leg in vectors.legs.items()
+    }
+    queries = twice(vectors.queries, vectors.queries)
+    return Vectors(vectors.corpus, vectors.encoder, queries, legs)
+
+
+@pytest.fixture
+def text_only(vectors: Vectors) -> Vectors:
+    info = EncoderInfo("words", "words", "hand", 2, modalities=("text",))
+    return Vectors(vectors.corpus, info, vectors.queries, {"text": vectors.text})
 
 
 def ranking(vectors: Vectors, strategy: Strategy) -> dict[str, float]:
@@ -152,3 +179,79 @@ def test_trivial_strategies_are_the_legs_and_the_three_merges() -> None:
         "mean",
         "RRF",
     ]
+
+
+# Late interaction
+
+
+def test_late_interaction_runs_every_strategy(vectors: Vectors, late: Vectors) -> None:
+    for one, other in zip(run_strategies(vectors), run_strategies(late), strict=True):
+        np.testing.assert_array_equal(one.indices, other.indices)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+    for depth in (1, 2):
+        strategy = Strategy("mean", combine="mean", depth=depth)
+        assert ranking(late, strategy) == pytest.approx(ranking(vectors, strategy), abs=1e-6)
+
+
+def test_late_interaction_has_the_distributions_of_its_scores(
+    vectors: Vectors, late: Vectors
+) -> None:
+    one, other = (score_distributions(item).to_frame()["value"] for item in (vectors, late))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    np.testing.assert_allclose(merged_text_share(late, k=3), [2 / 3])
+    one, other = (score_contrasts(item)["value"] for item in (vectors, late))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+# One leg
+
+
+def test_strategies_without_their_leg_are_left_out_and_named(text_only: Vectors) -> None:
+    with pytest.warns(MissingLegWarning, match="words: no image leg, so left out: image") as told:
+        runs = run_strategies(text_only)
+    assert len(told) == 1
+    assert "image leg, max, mean, RRF" in str(told[0].message)
+    assert told[0].filename == __file__
+    assert [run.name for run in runs] == ["text leg"]
+    assert list(runs[0].top("q", 10)) == ["d0", "d1", "d2"]
+
+
+def test_no_warning_where_nothing_is_left_out(text_only: Vectors) -> None:
+    assert len(run_strategies(text_only, [Strategy("t", ("text",))])) == 1
+
+
+def test_no_strategy_left_is_an_error(text_only: Vectors, vectors: Vectors) -> None:
+    with pytest.raises(MmgapError, match=r"\['i'\] need legs that 'words' does not have .*'text'"):
+        run_strategies(text_only, [Strategy("i", ("image",))])
+    empty = Leg(np.empty(0, dtype=int), np.empty((0, 2), dtype=np.float32))
+    nothing = Vectors(vectors.corpus, vectors.encoder, vectors.queries, {"text": empty})
+    with pytest.raises(MmgapError, match="no strategy is left to run"):
+        run_strategies(nothing)
+    with pytest.raises(MmgapError, match="has no vector for any document of 'tiny'"):
+        find_candidates(nothing, 1)
+
+
+def test_a_leg_that_holds_no_document_is_as_good_as_none(vectors: Vectors) -> None:
+    empty = Leg(np.empty(0, dtype=int), np.empty((0, 2), dtype=np.float32))
+    legs = {"text": empty, "image": vectors.image}
+    images = Vectors(vectors.corpus, vectors.encoder, vectors.queries, legs)
+    with pytest.warns(MissingLegWarning, match="no text leg, so left out: text leg, max"):
+        runs = run_strategies(images)
+    assert [run.name for run in runs] == ["image leg"]
+    assert list(runs[0].top("q", 10)) == ["d2", "d1", "d3", "d0"]
+    assert set(distribution_frame(images)["sample"]) == {"image", "image relevant"}
+
+
+def test_one_leg_is_described_and_compared_with_nothing(
+    vectors: Vectors, text_only: Vectors
+) -> None:
+    both = distribution_frame(vectors)
+    alone = distribution_frame(text_only)
+    assert "text against image" in set(both["sample"])
+    expected = both[
+        both["sample"].str.startswith("text") & (both["sample"] != "text against image")
+    ]
+    assert alone.to_dict("records") == expected.to_dict("records")
+    for ask in (score_distributions, score_contrasts, merged_text_share):
+        with pytest.raises(MmgapError, match="needs both legs; 'words' has no image leg"):
+            ask(text_only)
