@@ -1,0 +1,85 @@
+"""Write docs/measures.md and docs/measures.bib: every measure of the gap, out of its registry.
+
+    python scripts/measure_table.py
+
+A test compares the files with what this prints.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from mmgap.gap.measure import Measure
+from mmgap.gap.registry import MEASURES
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+HEAD = """\
+# Measures of the gap
+
+Written by `python scripts/measure_table.py` from `mmgap.gap.registry.MEASURES`. Each is also a
+plain function of two arrays, such as `mmgap.gap.rmg(image_embeddings, text_embeddings)`, whose
+docstring says how it fails and where public code computes something else under its name. `mmgap
+gap` prints all of them with intervals, and with what the gap does to search.
+BibTeX: [measures.bib](measures.bib).
+
+- **of**: both modalities together, or each one alone.
+- **pairs**: whether row i of the images must belong to row i of the texts.
+- **nothing**: how the level of nothing is made: *labels*, image and text exchanged within random
+  pairs, so that there is no gap; *pairing*, texts shuffled, so that nothing belongs together.
+- **unchanged by**: what may be done to the embeddings without changing the number. A test holds
+  every entry.
+
+"""
+
+
+COLUMNS = ["measure", "symbol", "what it is", "range", "larger means", "of", "pairs", "nothing"]
+COLUMNS += ["unchanged by", "source"]
+
+
+def page() -> str:
+    """Return the page."""
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *(row(measure) for measure in MEASURES.values())]
+    return HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+def row(measure: Measure) -> list[str]:
+    """Return the cells of one measure."""
+    cells = [
+        f"`{measure.name}`",
+        measure.symbol,
+        measure.title,
+        f"{bound(measure.range[0], '(')}, {bound(measure.range[1], ')')}",
+        measure.larger,
+        "each" if measure.sides else "both",
+        "yes" if measure.paired else "",
+        measure.null or "",
+        ", ".join(measure.invariances),
+        measure.reference,
+    ]
+    return [cell.replace("|", "\\|") for cell in cells]
+
+
+def bound(value: float, bracket: str) -> str:
+    """Return one end of a range."""
+    if math.isinf(value):
+        return f"{bracket}-inf" if value < 0 else f"inf{bracket}"
+    closed = "[" if bracket == "(" else "]"
+    return f"{closed}{value:g}" if bracket == "(" else f"{value:g}{closed}"
+
+
+def bibliography() -> str:
+    """Return every entry once, in the order of the measures."""
+    return "\n\n".join(dict.fromkeys(each.bibtex.strip() for each in MEASURES.values())) + "\n"
+
+
+def main() -> None:
+    """Write both files."""
+    for name, text in (("measures.md", page()), ("measures.bib", bibliography())):
+        (DOCS / name).write_text(text, encoding="utf-8")
+        print(f"written: {name}")
+
+
+if __name__ == "__main__":
+    main()
