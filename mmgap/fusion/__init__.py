@@ -6,6 +6,7 @@ from mmgap.fusion.combine import (
     comb_mean,
     comb_min,
     comb_sum,
+    comb_weighted,
     ranks,
     reciprocal_rank_fusion,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "comb_mean",
     "comb_min",
     "comb_sum",
+    "comb_weighted",
     "ranks",
     "reciprocal_rank_fusion",
 ]

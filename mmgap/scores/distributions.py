@@ -136,14 +136,7 @@ def score_distributions(
     >>> found.dominance, found.overlap, found.text_beats_relevant_image
     (1.0, 0.0, 1.0)
     """
-    text = _Leg("text", text_scores, text_relevant)
-    image = _Leg("image", image_scores, image_relevant)
-    if len(text.scores) != len(image.scores):
-        msg = (
-            f"text_scores {text.scores.shape} and image_scores {image.scores.shape} must have one "
-            "row for each query, the same ones"
-        )
-        raise ValueError(msg)
+    text, image = _two_legs(text_scores, image_scores, text_relevant, image_relevant)
     samples = {"text": text.sample(), "image": image.sample()}
     edges = _shared_bins(samples["text"], samples["image"], bins)
     samples |= {
@@ -412,9 +405,43 @@ class _Leg:
     def sample(self) -> np.ndarray:
         return _sample(self.name, self.scores)
 
+    def of_relevant(self) -> np.ndarray:
+        """Scores of the relevant documents, NaN elsewhere; all NaN where none is known."""
+        if self.relevant is None:
+            return np.full(self.scores.shape, np.nan)
+        return np.where(self.relevant, self.scores, np.nan)
+
+    def of_rivals(self) -> np.ndarray:
+        """Scores of the documents that are not relevant, NaN elsewhere.
+
+        In a query that a document of the other leg answers, this leg's relevant documents are no
+        mistake: they are left out, neither right nor wrong.
+        """
+        return (
+            self.scores if self.relevant is None else np.where(self.relevant, np.nan, self.scores)
+        )
+
     def relevant_sample(self) -> np.ndarray:
         sample = self.scores[self.relevant].astype(np.float64)
         return np.sort(sample[~np.isnan(sample)])
+
+
+def _two_legs(
+    text_scores: np.ndarray,
+    image_scores: np.ndarray,
+    text_relevant: np.ndarray | None,
+    image_relevant: np.ndarray | None,
+) -> tuple[_Leg, _Leg]:
+    """Both legs, checked to hold the same queries."""
+    text = _Leg("text", text_scores, text_relevant)
+    image = _Leg("image", image_scores, image_relevant)
+    if len(text.scores) != len(image.scores):
+        msg = (
+            f"text_scores {text.scores.shape} and image_scores {image.scores.shape} must have one "
+            "row for each query, the same ones"
+        )
+        raise ValueError(msg)
+    return text, image
 
 
 def _sample(name: str, scores: np.ndarray) -> np.ndarray:
@@ -457,8 +484,5 @@ def _wrong_beats_relevant(wrong: _Leg, right: _Leg) -> float:
     """Dominance of one leg's documents that are not relevant over the other's that are."""
     if right.relevant is None:
         return float("nan")
-    scores = wrong.scores
-    if wrong.relevant is not None:
-        scores = np.where(wrong.relevant, np.nan, scores)
-    chance = dominance_by_query(scores, np.where(right.relevant, right.scores, np.nan))
+    chance = dominance_by_query(wrong.of_rivals(), right.of_relevant())
     return float(np.nanmean(chance)) if np.isfinite(chance).any() else float("nan")

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from mmgap.fusion import COMBINERS, comb_max, comb_mean, comb_min, comb_sum, ranks
+from mmgap.fusion import (
+    COMBINERS,
+    comb_max,
+    comb_mean,
+    comb_min,
+    comb_sum,
+    comb_weighted,
+    ranks,
+)
 from mmgap.fusion import reciprocal_rank_fusion as rrf
 
 NAN = np.nan
@@ -49,6 +57,38 @@ def test_rows_are_combined_on_their_own(name):
 def test_shapes_must_agree(name):
     with pytest.raises(ValueError, match=r"text_scores \(1, 4\) and image_scores \(1, 3\)"):
         COMBINERS[name](TEXT, IMAGE[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("text_weight", "expected"),
+    [
+        (0, [-0.25, -0.25, 0.5, NAN]),
+        (0.25, [-0.3125, -0.25, 0.5, NAN]),
+        (0.5, [-0.375, -0.25, 0.5, NAN]),
+        (1, [-0.5, -0.25, 0.5, NAN]),
+    ],
+)
+def test_a_weight_goes_from_the_image_leg_to_the_text_leg(text_weight, expected):
+    found = comb_weighted(TEXT, IMAGE, text_weight=text_weight)
+    np.testing.assert_allclose(found, [expected], rtol=1e-15)
+
+
+def test_a_weight_sees_factors_and_no_offsets():
+    rng = np.random.default_rng(0)
+    text, image = rng.normal(size=(2, 4, 6))
+    order = comb_weighted(text, image, text_weight=0.3).argsort(axis=1)
+    shifted = comb_weighted(text + 9, image, text_weight=0.3).argsort(axis=1)
+    np.testing.assert_array_equal(shifted, order)
+    # 0.3 : 0.7 for the scores is 0.3 : 1.4 for doubled text scores
+    doubled = comb_weighted(2 * text, image, text_weight=0.3 / 1.7).argsort(axis=1)
+    np.testing.assert_array_equal(doubled, order)
+    assert (comb_weighted(text, image, text_weight=0.9).argsort(axis=1) != order).any()
+
+
+@pytest.mark.parametrize("text_weight", [-0.1, 1.1, NAN])
+def test_a_weight_outside_its_range_is_an_error(text_weight):
+    with pytest.raises(ValueError, match=r"text_weight must lie in \[0, 1\]"):
+        comb_weighted(TEXT, IMAGE, text_weight=text_weight)
 
 
 def test_half_precision_is_widened():

@@ -1,0 +1,143 @@
+"""What the gap does to search on real CLIP features, against numbers worked out elsewhere.
+
+The probe: 250 of the 500 pairs to calibrate, 250 to test. A query is a caption, its pool the 249
+other test captions and the 250 test images, and its own image is relevant.
+"""
+
+import numpy as np
+import pytest
+
+from mmgap.paths import oracles_dir
+from mmgap.scores import (
+    decompose_merge_loss,
+    ks_distance,
+    quantile_map,
+    rank_inflation,
+    stream_score_distributions,
+    wrong_modality,
+)
+
+FEATURES = oracles_dir() / "features_clip.npy"
+pytestmark = pytest.mark.skipif(
+    not FEATURES.exists(), reason=f"{FEATURES} does not exist; set MMGAP_ORACLES to its folder"
+)
+PAIRED = np.eye(250, dtype=bool)
+
+
+@pytest.fixture(scope="module")
+def features():
+    """500 images and their captions, (2, 500, 512), unit rows in float64."""
+    rows = np.load(FEATURES, allow_pickle=False).astype(np.float64)
+    return rows / np.linalg.norm(rows, axis=2, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def halves(features):
+    order = np.random.default_rng(0).permutation(500)
+    return features[:, order[:250]], features[:, order[250:]]
+
+
+def without_itself(scores):
+    return np.where(PAIRED, np.nan, scores)
+
+
+@pytest.fixture(scope="module")
+def probe(halves):
+    _, (image, text) = halves
+    return without_itself(text @ text.T), text @ image.T
+
+
+def test_the_matched_image_is_at_rank_246_of_499(probe):
+    found = rank_inflation(*probe, image_relevant=PAIRED)["image"]
+    assert np.median(found.merged_rank) == 246
+    assert np.median(found.own_rank) == 1
+    assert (found.own_rank == 1).mean() == pytest.approx(0.612, abs=5e-4)
+    assert (found.merged_rank <= 10).sum() == 0
+
+
+def test_every_first_hit_is_of_the_wrong_modality(probe):
+    found = wrong_modality(*probe, image_relevant=PAIRED)["image"]
+    assert found.wrong.mean() == found.wrong_modality.mean() == found.share_of_errors == 1
+
+
+@pytest.mark.parametrize(
+    ("k", "ceiling", "global_z"), [(1, 0.612, 0.544), (5, 0.880, 0.776), (10, 0.936, 0.876)]
+)
+def test_offset_and_spread_removed_are_the_global_z(halves, probe, k, ceiling, global_z):
+    """Without hubness only mean and sd of the bank count: here those of the published z."""
+    (image, text), _ = halves
+    loss = decompose_merge_loss(
+        *probe,
+        image_relevant=PAIRED,
+        bank_text_scores=without_itself(text @ text.T),
+        bank_image_scores=without_itself(text @ image.T),
+        k=k,
+    )["image"]
+    assert loss.recall[()].mean() == 0
+    assert loss.ceiling.mean() == pytest.approx(ceiling, abs=5e-4)
+    assert loss.recall["offset", "spread"].mean() == pytest.approx(global_z, abs=5e-4)
+
+
+@pytest.mark.parametrize("direction", ["image", "text"])
+def test_closing_the_offset_is_not_enough(halves, direction):
+    """The calibration half's queries as bank, with the documents of the test half.
+
+    The published .052 subtracts mean vectors and scales again; shifting scores wins .09. Both are
+    far from the ceiling, and both need the spread as well.
+    """
+    own, other = (0, 1) if direction == "image" else (1, 0)
+    calibration, test = halves
+    # The queries are of the modality that distracts, as in the probe.
+    queries, bank = test[other], calibration[other]
+    scores = {
+        own: queries @ test[own].T,
+        other: without_itself(queries @ test[other].T),
+    }
+    banks = {side: bank @ test[side].T for side in (own, other)}
+    loss = decompose_merge_loss(
+        scores[1],
+        scores[0],
+        **{f"{direction}_relevant": PAIRED},
+        bank_text_scores=banks[1],
+        bank_image_scores=banks[0],
+    )[direction]
+    recall = {removed: values.mean() for removed, values in loss.recall.items()}
+    ceiling = loss.ceiling.mean()
+    assert recall[()] == recall["spread",] == recall["hubness",] == 0
+    assert 0.02 < recall["offset",] < 0.12
+    assert recall["offset", "spread"] > 0.8 * ceiling
+    # Hubness neither explains it nor replaces the spread.
+    assert recall["offset", "hubness"] < 0.12
+    shares = loss.to_frame(n_resamples=500).set_index(["measure", "cause"]).loc["share of loss"]
+    assert shares.loc["offset", "ci_low"] > 0.4
+    assert shares.loc["spread", "ci_low"] > 0.3
+    assert shares.loc["hubness", "ci_low"] < 0 < shares.loc["hubness", "ci_high"]
+    assert shares["value"].sum() == pytest.approx(1)
+    if direction == "image":
+        assert recall["offset",] == pytest.approx(0.092, abs=1e-9)
+        assert recall["offset", "spread"] == pytest.approx(0.548, abs=1e-9)
+
+
+def test_quantiles_of_text_and_image_scores(features):
+    """The published percentiles 1, 50, 99: .261 .514 .793 of texts, .066 .156 .294 of images."""
+    image, text = features
+    off = ~np.eye(500, dtype=bool)
+    found = quantile_map((text @ text.T)[off], (text @ image.T)[off])
+    at = [0, 49, 98]
+    np.testing.assert_allclose(found.text[at], [0.261, 0.514, 0.793], atol=6e-4)
+    np.testing.assert_allclose(found.image[at], [0.066, 0.156, 0.294], atol=6e-4)
+    # Under the map the two distributions are one: their KS distance was .9685.
+    mapped = found.to_text_scale((text @ image.T)[off])
+    assert ks_distance((text @ text.T)[off], mapped) < 0.011
+
+
+def test_streamed_distributions_of_the_features(features):
+    image, text = features
+    own = np.repeat(np.arange(500), 2).reshape(-1, 2)
+    found = stream_score_distributions(text, text, image, text_left_out=own, image_left_out=own)
+    assert found.ks == pytest.approx(0.9685, abs=5e-5)
+    found = stream_score_distributions(text, text, image, text_left_out=own, image_relevant=own)
+    assert found.text_beats_relevant_image == pytest.approx(0.957, abs=5e-4)
+    np.testing.assert_allclose(
+        found.samples["image relevant"].quantiles[[0, 3, 6]], [0.236, 0.310, 0.381], atol=6e-4
+    )
