@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         encoders,
         evaluation,
         fusion,
+        gap,
         plots,
         rerankers,
         scores,
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
         store,
         strategies,
     )
-    from mmgap.corpus import load_corpus
+    from mmgap.corpus import load_corpus, load_features
     from mmgap.encoders import load_encoder
     from mmgap.evaluation import recall_table
     from mmgap.rerankers import load_reranker
     from mmgap.store.embed import embed
     from mmgap.strategies import run_strategies, score_distributions
+    from mmgap.strategies.gap_report import gap_report
 
 __version__ = "0.1.0"
 
@@ -39,8 +41,11 @@ __all__ = [
     "encoders",
     "evaluation",
     "fusion",
+    "gap",
+    "gap_report",
     "load_corpus",
     "load_encoder",
+    "load_features",
     "load_reranker",
     "plots",
     "recall_table",
@@ -56,8 +61,10 @@ __all__ = [
 
 _HOME = {
     "embed": "store",
+    "gap_report": "strategies",
     "load_corpus": "corpus",
     "load_encoder": "encoders",
+    "load_features": "corpus",
     "load_reranker": "rerankers",
     "recall_table": "evaluation",
     "run_strategies": "strategies",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,12 +34,19 @@ app.add_typer(corpus_app, name="corpus")
 app.add_typer(models_app, name="models")
 
 CorpusOption = Annotated[
-    str, typer.Option("--corpus", help="A bundled corpus (pictograms) or a folder of your own.")
+    str,
+    typer.Option(
+        "--corpus",
+        help="pictograms; a folder of your own; features/clip-vit-b16-coco500 (real CLIP "
+        "embeddings) or IMAGE.npy,TEXT.npy (your own embeddings).",
+    ),
 ]
 EncoderOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
-        "--encoder", help="An id of `mmgap models`, ID@FOLDER, a folder or a hub id; repeatable."
+        "--encoder",
+        help="An id of `mmgap models`, ID@FOLDER, a folder or a hub id; repeatable. Default: the "
+        "bundled ones. None for ready-made embeddings.",
     ),
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="train, calibration or test.")]
@@ -61,13 +69,13 @@ OnErrorOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
-BUNDLED = ["mini-clip", "mini-siglip", "mini-aligned"]
+BUNDLED = ("mini-clip", "mini-siglip", "mini-aligned")
 
 
 @app.command()
 def report(
     corpus: CorpusOption = "pictograms",
-    encoder: EncoderOption = BUNDLED,
+    encoder: EncoderOption = None,
     split: SplitOption = "test",
     condition: ConditionOption = None,
     language: LanguageOption = "en",
@@ -86,7 +94,8 @@ def report(
     corpora = _corpora(corpus, split, condition, language, on_error)
     if sample is not None:
         corpora = [pool.sample(sample) for pool in corpora]
-    result = make_report(corpora, _encoders(encoder), k=k, on_error=on_error, progress=not quiet)
+    models = _encoders(encoder, corpora)
+    result = make_report(corpora, models, k=k, on_error=on_error, progress=not quiet)
     _print_distributions(result.distributions)
     _print_recall(result.recall)
     for path in result.write(out or paths.results_dir()):
@@ -96,7 +105,7 @@ def report(
 @app.command()
 def table(
     corpus: CorpusOption = "pictograms",
-    encoder: EncoderOption = BUNDLED,
+    encoder: EncoderOption = None,
     split: SplitOption = "test",
     condition: ConditionOption = None,
     language: LanguageOption = "en",
@@ -116,7 +125,7 @@ def table(
     from mmgap.strategies import run_strategies
 
     corpora = _corpora(corpus, split, condition, language, on_error)
-    for model in _encoders(encoder):
+    for model in _encoders(encoder, corpora):
         for pool in corpora:
             queries = pool.query_frame()
             if by is not None and by not in queries:
@@ -127,13 +136,73 @@ def table(
             runs = run_strategies(vectors)
             groups = None if by is None else queries[by]
             shown = format_table(recall_table(runs, pool.qrels, k=k, by=groups)).map(_on_two_lines)
-            _print(f"{pool.name}, {model.info.id}: percent [95 % interval]", shown.reset_index())
+            _print(
+                f"{pool.name}, {vectors.encoder.id}: percent [95 % interval]", shown.reset_index()
+            )
+
+
+@app.command()
+def gap(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    split: SplitOption = "test",
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    on_error: OnErrorOption = "raise",
+    k: Annotated[int, typer.Option(min=1, help="Cut-off of text share and recall.")] = 10,
+    out: Annotated[Path | None, typer.Option(help="Folder of gap.csv.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the report as this page.")] = None,
+    latex: Annotated[
+        Path | None, typer.Option(help="Also write the numbers as this LaTeX table.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Geometry of the gap and what it does to search, with intervals; writes results/gap.csv.
+
+    Example: `mmgap gap --encoder mini-clip --condition style`
+
+    On real CLIP embeddings: `mmgap gap --corpus features/clip-vit-b16-coco500`
+    """
+    import pandas as pd
+
+    from mmgap.store import embed as embed_corpus
+    from mmgap.strategies import gap_report
+
+    corpora = _corpora(corpus, split, condition, language, on_error)
+    banks: Sequence[Corpus | None] = [None] * len(corpora)
+    if corpus == "pictograms" and split == "test":
+        banks = _corpora(corpus, "calibration", condition, language, on_error)
+    reports = []
+    for model in _encoders(encoder, corpora):
+        for pool, bank in zip(corpora, banks, strict=True):
+            vectors = embed_corpus(pool, model, on_error=on_error, progress=not quiet)
+            fitted_on = None if bank is None else embed_corpus(bank, model, progress=not quiet)
+            reports.append(gap_report(vectors, k=k, calibration=fitted_on))
+            typer.echo(reports[-1].to_text(_width()))
+    folder = out or paths.results_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = [
+        report.to_frame().assign(corpus=report.corpus, encoder=report.encoder) for report in reports
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    names = ["corpus", "encoder"]
+    table = table[[*names, *table.columns.drop(names)]]
+    table.to_csv(folder / "gap.csv", index=False, float_format="%.6g")
+    written = [folder / "gap.csv"]
+    if html is not None:
+        html.write_text(_page([report.to_html() for report in reports]), encoding="utf-8")
+        written.append(html)
+    if latex is not None:
+        latex.write_text("\n".join(report.to_latex() for report in reports), encoding="utf-8")
+        written.append(latex)
+    for path in written:
+        typer.echo(f"written: {_shown(path)}")
 
 
 @app.command()
 def embed(
     corpus: CorpusOption = "pictograms",
-    encoder: EncoderOption = BUNDLED,
+    encoder: EncoderOption = None,
     split: SplitOption = "test",
     condition: ConditionOption = None,
     language: LanguageOption = "en",
@@ -147,19 +216,24 @@ def embed(
     from mmgap.store import embed as embed_corpus
 
     corpora = _corpora(corpus, split, condition, language, on_error)
-    for model in _encoders(encoder):
+    for model in _encoders(encoder, corpora):
         for pool in corpora:
             vectors = embed_corpus(pool, model, progress=not quiet, on_error=on_error)
             legs = [f"{len(leg.positions)} {name}s" for name, leg in vectors.legs.items()]
             counts = ", ".join([f"{len(vectors.queries)} queries", *legs])
-            typer.echo(f"{pool.name}, {model.info.id}: {counts}, {model.info.dim} dimensions")
+            info = vectors.encoder
+            typer.echo(f"{pool.name}, {info.id}: {counts}, {info.dim} dimensions")
             _list_skipped(vectors.corpus)
 
 
 @corpus_app.command("info")
 def corpus_info(
     name: Annotated[
-        str, typer.Argument(help="pictograms, or a folder of your own.")
+        str,
+        typer.Argument(
+            help="pictograms, a folder of your own, features/clip-vit-b16-coco500, or "
+            "IMAGE.npy,TEXT.npy."
+        ),
     ] = "pictograms",
     split: SplitOption = "test",
     condition: ConditionOption = None,
@@ -215,10 +289,15 @@ def _corpora(
     ]
 
 
-def _encoders(names: list[str]) -> Iterator[Encoder]:
+def _encoders(names: list[str] | None, corpora: list[Corpus]) -> Iterator[Encoder | None]:
+    """Load one encoder after the other; None for embeddings that are there already."""
+    from mmgap.corpus import FeatureCorpus
     from mmgap.encoders import load_encoder
 
-    for name in names:
+    if names is None and isinstance(corpora[0], FeatureCorpus):
+        yield None
+        return
+    for name in names or BUNDLED:
         yield load_encoder(name)
 
 
@@ -263,6 +342,22 @@ def _print(title: str, table: pd.DataFrame) -> None:
         grid.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
     # Piped output has no width of its own; wide enough that no number is cut.
     Console(width=None if sys.stdout.isatty() else 160).print(grid)
+
+
+def _width() -> int:
+    """Columns for text: those of the terminal, or enough for one line a number in a file."""
+    if not sys.stdout.isatty():
+        return 140
+    return min(160, shutil.get_terminal_size().columns)
+
+
+def _page(bodies: list[str]) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<title>mmgap: the gap between images and texts</title>\n</head>\n<body>\n"
+        + "\n".join(bodies)
+        + "</body>\n</html>\n"
+    )
 
 
 def _list_skipped(corpus: Corpus) -> None:

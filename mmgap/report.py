@@ -53,7 +53,7 @@ class Report:
 
 def report(
     corpora: Sequence[Corpus],
-    encoders: Iterable[Encoder],
+    encoders: Iterable[Encoder | None],
     strategies: Sequence[Strategy] = TRIVIAL,
     *,
     k: int = 10,
@@ -65,8 +65,9 @@ def report(
     Parameters
     ----------
     corpora : sequence of Corpus
-    encoders : iterable of Encoder
-        Used one after the other, so a generator keeps only one in memory.
+    encoders : iterable of Encoder or None
+        Used one after the other, so a generator keeps only one in memory. None for a
+        ``FeatureCorpus``, which holds its vectors already.
     strategies : sequence of Strategy, default TRIVIAL
         Those that need the image leg are left out for an encoder that reads text only, with a
         ``MissingLegWarning``.
@@ -83,7 +84,7 @@ def report(
     for encoder in encoders:
         for corpus in corpora:
             vectors = embed(corpus, encoder, on_error=on_error, progress=progress)
-            names = {"corpus": corpus.name, "encoder": encoder.info.id}
+            names = {"corpus": corpus.name, "encoder": vectors.encoder.id}
             recalls.append(grouped_recall(vectors, strategies, k=k).assign(**names))
             distributions.append(distribution_frame(vectors).assign(**names))
     return Report(*(_names_first(pd.concat(frames)) for frames in (recalls, distributions)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -129,12 +129,16 @@ class Corpus:
     qrels : Qrels
     skipped : mapping of str to str
         Items left out because they could not be used, each with the reason.
+    left_out : mapping of str to frozenset of (str, str)
+        Query id -> pairs of document id and leg that do not count for this query: no list shows
+        them and no measure sees their scores. Needed where a query would meet itself, such as a
+        caption that is also a document's text. The document's other leg still counts.
 
     Raises
     ------
     CorpusError
-        If an id occurs twice, a judgment names an unknown item, or a query has no relevant
-        document.
+        If an id occurs twice, a judgment or a pair left out names an unknown item, or a query has
+        no relevant document.
 
     Examples
     --------
@@ -153,6 +157,7 @@ class Corpus:
     queries: Sequence[Query]
     qrels: Qrels
     skipped: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _refuse_duplicates("document", self.name, (document.id for document in self.documents))
@@ -175,10 +180,11 @@ class Corpus:
                     "drop the judgments, or load with on_error='skip'"
                 )
                 raise CorpusError(msg)
+        self._refuse_unknown_left_out(known)
 
     def __repr__(self) -> str:
         n_documents, n_queries = len(self.documents), len(self.queries)
-        return f"Corpus({self.name!r}, {n_documents} documents, {n_queries} queries)"
+        return f"{type(self).__name__}({self.name!r}, {n_documents} documents, {n_queries} queries)"
 
     @cached_property
     def doc_ids(self) -> tuple[str, ...]:
@@ -196,7 +202,11 @@ class Corpus:
 
     def document(self, doc_id: str) -> Document:
         """Return the document with this id."""
-        return self.documents[self._position[doc_id]]
+        return self.documents[self.position(doc_id)]
+
+    def position(self, doc_id: str) -> int:
+        """Return the place of the document with this id in ``documents``."""
+        return self._position[doc_id]
 
     def query_frame(self) -> pd.DataFrame:
         """One row per query, indexed by id: its text and every metadata column."""
@@ -212,11 +222,42 @@ class Corpus:
         rows = [{"text": document.text, **document.metadata} for document in self.documents]
         return pd.DataFrame(rows, index=pd.Index(self.doc_ids, name="doc_id"))
 
-    def select_queries(self, keep: Callable[[Query], bool]) -> Corpus:
+    def select_queries(self, keep: Callable[[Query], bool]) -> Self:
         """Return the same pool with only the queries for which ``keep`` is true."""
-        return replace(self, queries=[query for query in self.queries if keep(query)])
+        kept = [row for row, query in enumerate(self.queries) if keep(query)]
+        return self._part(kept, range(len(self.documents)))
 
-    def sample(self, n_query: int, *, seed: int = 0) -> Corpus:
+    def _part(self, query_rows: Sequence[int], doc_rows: Sequence[int], **changes: Any) -> Self:
+        """Return some queries and documents, with what belongs to them."""
+        queries = [self.queries[row] for row in query_rows]
+        documents = [self.documents[row] for row in doc_rows]
+        kept = {document.id for document in documents}
+        left_out = {
+            query.id: frozenset(pair for pair in self.left_out[query.id] if pair[0] in kept)
+            for query in queries
+            if query.id in self.left_out
+        }
+        changes |= {"queries": queries, "documents": documents, "left_out": left_out}
+        return replace(self, **changes)
+
+    def _refuse_unknown_left_out(self, known: set[str]) -> None:
+        queries = set(self.query_ids)
+        for query_id, pairs in self.left_out.items():
+            if query_id not in queries:
+                msg = (
+                    f"left_out of corpus {self.name!r} names query {query_id!r}, which it does not "
+                    "hold; drop that entry, or add the query"
+                )
+                raise CorpusError(msg)
+            for doc_id, leg in pairs:
+                if doc_id not in known or leg not in LEGS:
+                    msg = (
+                        f"left_out of query {query_id!r} in corpus {self.name!r} names "
+                        f"{(doc_id, leg)}; expected pairs of a document's id and one of {LEGS}"
+                    )
+                    raise CorpusError(msg)
+
+    def sample(self, n_query: int, *, seed: int = 0) -> Self:
         """Draw queries by lot, with the documents that they have judgments for.
 
         To try something quickly: the pool is smaller than the whole, so every search is easier and
@@ -237,14 +278,12 @@ class Corpus:
             msg = f"a sample of {n_query} queries of {self.name!r}; expected at least 1"
             raise CorpusError(msg)
         n_query = min(n_query, len(self.queries))
-        drawn = np.random.default_rng(seed).permutation(len(self.queries))[:n_query]
-        queries = [self.queries[position] for position in sorted(drawn)]
-        judged = {doc_id for query in queries for doc_id in self.qrels[query.id]}
-        return replace(
-            self,
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(self.queries))[:n_query])
+        judged = {doc_id for row in drawn for doc_id in self.qrels[self.queries[row].id]}
+        return self._part(
+            drawn.tolist(),
+            [row for row, document in enumerate(self.documents) if document.id in judged],
             name=f"{self.name}, {n_query} of {len(self.queries)} queries",
-            documents=[document for document in self.documents if document.id in judged],
-            queries=queries,
         )
 
 

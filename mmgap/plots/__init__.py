@@ -2,12 +2,16 @@
 
 from mmgap.plots.difference_dots import difference_dots
 from mmgap.plots.gallery import gallery
+from mmgap.plots.loss_parts import loss_parts
 from mmgap.plots.recall_bars import recall_bars
 from mmgap.plots.save import FigureError, SavedFigure, save
 from mmgap.plots.score_histograms import score_histograms
 from mmgap.plots.shared_space import Projection, pick_thumbnails, project, shared_space
 from mmgap.plots.style import style
+from mmgap.plots.sweep_lines import sweep_lines
 from mmgap.plots.temperature_sweep import temperature_sweep
+from mmgap.plots.training_curves import training_curves
+from mmgap.plots.weight_curves import weight_curves
 
 __all__ = [
     "FigureError",
@@ -15,6 +19,7 @@ __all__ = [
     "SavedFigure",
     "difference_dots",
     "gallery",
+    "loss_parts",
     "pick_thumbnails",
     "project",
     "recall_bars",
@@ -22,5 +27,8 @@ __all__ = [
     "score_histograms",
     "shared_space",
     "style",
+    "sweep_lines",
     "temperature_sweep",
+    "training_curves",
+    "weight_curves",
 ]

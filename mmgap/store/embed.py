@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from mmgap import paths
+from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.files import OnError, Rejects
 from mmgap.corpus.schema import Corpus
-from mmgap.encoders.base import Encoder, Role
+from mmgap.encoders.base import Encoder, EncoderInfo, Role
 from mmgap.encoders.token_vectors import Embeddings
 from mmgap.errors import EncoderError, ImageError, MmgapError
-from mmgap.store.embeddings import EmbeddingStore, content_key
+from mmgap.store.embeddings import EmbeddingStore, content_key, unit_norm
 from mmgap.store.vectors import Leg, Vectors
 
 _WORKERS = 2
@@ -28,7 +29,7 @@ Report = Callable[[int], None]
 
 def embed(
     corpus: Corpus,
-    encoder: Encoder,
+    encoder: Encoder | None = None,
     *,
     cache: bool | str | Path = True,
     batch_size: int = 64,
@@ -43,7 +44,8 @@ def embed(
     Parameters
     ----------
     corpus : Corpus
-    encoder : Encoder
+    encoder : Encoder, optional
+        Not for a ``FeatureCorpus``, which holds its vectors already.
     cache : bool or Path, default True
         ``True`` for the user's cache folder (``MMGAP_CACHE``), a path for another one, ``False``
         to encode everything anew.
@@ -66,12 +68,21 @@ def embed(
     ImageError
         If an image cannot be read.
     EncoderError
-        If the encoder reads no text, hence no queries, or gives vectors that are not finite.
+        If the encoder is missing, or one is given for ready-made features; if it reads no text,
+        hence no queries, or gives vectors that are not finite.
 
     Examples
     --------
     >>> embed(corpus, load_encoder("mini-clip"), on_error="skip")  # doctest: +SKIP
     """
+    if isinstance(corpus, FeatureCorpus):
+        return _ready_made(corpus, encoder)
+    if encoder is None:
+        msg = (
+            f"corpus {corpus.name!r} holds texts and images, not vectors; expected an encoder, "
+            "e.g. embed(corpus, load_encoder('mini-clip'))"
+        )
+        raise EncoderError(msg)
     if "text" not in encoder.info.modalities:
         msg = (
             f"{encoder.info.id!r} reads {' and '.join(encoder.info.modalities)} only, and queries "
@@ -100,6 +111,34 @@ def embed(
         rejects.warn(f"corpus {corpus.name!r}")
         corpus = replace(corpus, skipped={**corpus.skipped, **rejects.skipped})
     return Vectors(corpus, encoder.info, queries, legs)
+
+
+def _ready_made(corpus: FeatureCorpus, encoder: Encoder | None) -> Vectors:
+    if encoder is not None:
+        msg = (
+            f"corpus {corpus.name!r} holds ready-made vectors of {corpus.encoder_name!r}, and no "
+            f"texts or images that {encoder.info.id!r} could read; call embed(corpus) without an "
+            "encoder"
+        )
+        raise EncoderError(msg)
+    info = EncoderInfo(
+        corpus.encoder_name,
+        fingerprint=corpus.fingerprint,
+        backend="features",
+        dim=corpus.image_embeddings.shape[1],
+        licence=corpus.licence,
+    )
+    queries, text, image = (
+        unit_norm(embeddings.astype(np.float64)).astype(np.float32)
+        for embeddings in (
+            corpus.query_embeddings,
+            corpus.text_embeddings,
+            corpus.image_embeddings,
+        )
+    )
+    all_of_them = np.arange(len(corpus.documents))
+    legs = {"text": Leg(all_of_them, text), "image": Leg(all_of_them, image)}
+    return Vectors(corpus, info, queries, legs)
 
 
 def _embed_texts(

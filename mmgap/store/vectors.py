@@ -81,15 +81,42 @@ class Vectors:
         Returns
         -------
         ndarray of shape (n_query, n_leg)
-            In [-1, 1]; columns follow ``legs[leg].positions``. The whole matrix: for a pool too
-            large for it, use :func:`mmgap.search.top_k`.
+            In [-1, 1]; NaN for pairs that ``corpus.left_out`` names. Columns follow
+            ``legs[leg].positions``. The whole matrix: for a pool too large for it, use
+            :func:`mmgap.search.top_k`.
 
         Raises
         ------
         MmgapError
             If there is no such leg.
         """
-        return similarity(self.queries, self._leg(leg).embeddings)
+        found = similarity(self.queries, self._leg(leg).embeddings)
+        found[self.left_out(leg)] = np.nan
+        return found
+
+    def left_out(self, leg: str) -> tuple[np.ndarray, np.ndarray]:
+        """Which scores of a leg do not count.
+
+        Returns
+        -------
+        queries, columns : int64 ndarray of shape (n_left_out,)
+            Rows and columns of :meth:`scores`, by ascending query.
+
+        Raises
+        ------
+        MmgapError
+            If there is no such leg.
+        """
+        corpus, positions = self.corpus, self._leg(leg).positions
+        pairs = [
+            (row, corpus.position(doc_id))
+            for row, query_id in enumerate(corpus.query_ids)
+            for doc_id, name in corpus.left_out.get(query_id, ())
+            if name == leg
+        ]
+        rows, documents = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+        there = np.isin(documents, positions)  # not every document has this modality
+        return rows[there], np.searchsorted(positions, documents[there])
 
     def _leg(self, name: str) -> Leg:
         if name not in self.legs:

@@ -3,14 +3,17 @@
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.distributions import merged_text_share, relevance, score_distributions
+from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.run import run_strategies
 from mmgap.strategies.strategy import TRIVIAL, Strategy
 
 __all__ = [
     "TRIVIAL",
     "Candidates",
+    "GapReport",
     "Strategy",
     "find_candidates",
+    "gap_report",
     "merged_text_share",
     "relevance",
     "run_strategies",

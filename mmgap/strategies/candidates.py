@@ -34,7 +34,8 @@ class Candidates:
 def find_candidates(vectors: Vectors, depth: int) -> Candidates:
     """Search every leg to ``depth`` and let each leg score what the other one found.
 
-    A leg that holds no document is passed over.
+    A leg that holds no document is passed over. Pairs that ``corpus.left_out`` names are not
+    listed; the next document takes their place.
 
     Raises
     ------
@@ -51,8 +52,8 @@ def find_candidates(vectors: Vectors, depth: int) -> Candidates:
         raise MmgapError(msg)
     found = {}
     for name, leg in legs.items():
-        _, rows = top_k(vectors.queries, leg.embeddings, depth)
-        found[name] = leg.positions[rows]
+        rows = _best_rows(vectors, name, depth)
+        found[name] = np.where(rows >= 0, leg.positions[rows], -1)
     documents = _unique_rows(np.concatenate(list(found.values()), axis=1))
 
     scores, listed = {}, {}
@@ -60,9 +61,36 @@ def find_candidates(vectors: Vectors, depth: int) -> Candidates:
         row_of = np.full(n_documents + 1, -1)  # the last entry serves the empty places (-1)
         row_of[leg.positions] = np.arange(len(leg.positions))
         rows = row_of[documents]
+        rows[_left_out(vectors, name, documents)] = -1
         scores[name] = pair_similarity(vectors.queries, leg.embeddings, rows)
         listed[name] = _is_listed(documents, found[name], n_documents)
     return Candidates(documents, scores, listed)
+
+
+def _best_rows(vectors: Vectors, name: str, depth: int) -> np.ndarray:
+    """Rows of a leg that each query ranks first, -1 where the leg has no more that count."""
+    leg = vectors.legs[name]
+    queries, columns = vectors.left_out(name)
+    spare = int(np.bincount(queries).max(initial=0))
+    _, rows = top_k(vectors.queries, leg.embeddings, depth + spare)
+    if not spare:
+        return rows
+    dropped = np.zeros((len(rows), len(leg.positions)), dtype=bool)
+    dropped[queries, columns] = True
+    rows = np.where(np.take_along_axis(dropped, rows, axis=1), -1, rows)
+    # What counts moves up, in its order.
+    order = np.argsort(rows < 0, axis=1, kind="stable")
+    return np.take_along_axis(rows, order, axis=1)[:, :depth]
+
+
+def _left_out(vectors: Vectors, name: str, documents: np.ndarray) -> np.ndarray:
+    """Where a candidate's score in this leg does not count: bool, shaped as ``documents``."""
+    queries, columns = vectors.left_out(name)
+    if not len(queries):
+        return np.zeros(documents.shape, dtype=bool)
+    dropped = np.zeros((len(documents), len(vectors.corpus.documents)), dtype=bool)
+    dropped[queries, vectors.legs[name].positions[columns]] = True
+    return np.take_along_axis(dropped, np.maximum(documents, 0), axis=1)
 
 
 def _unique_rows(documents: np.ndarray) -> np.ndarray:
@@ -72,6 +100,6 @@ def _unique_rows(documents: np.ndarray) -> np.ndarray:
 
 
 def _is_listed(documents: np.ndarray, found: np.ndarray, n_documents: int) -> np.ndarray:
-    member = np.zeros((len(found), n_documents), dtype=bool)
+    member = np.zeros((len(found), n_documents + 1), dtype=bool)  # the last one serves -1
     np.put_along_axis(member, found, values=True, axis=1)
     return np.take_along_axis(member, documents, axis=1) & (documents >= 0)

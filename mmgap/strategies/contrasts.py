@@ -35,7 +35,8 @@ def score_contrasts(
     -------
     table : DataFrame
         Columns ``measure``, ``value`` (mean over queries), ``ci_low``, ``ci_high`` (95 % bootstrap
-        interval over queries) and ``n`` (queries that have the measure). Measures:
+        interval over queries) and ``n`` (queries that have the measure; NaN stands where none
+        has). Pairs that ``corpus.left_out`` names do not count. Measures:
 
         - ``text_above_image``: chance that a random text scores higher than a random image; 0.5 =
           neither is higher;
@@ -59,6 +60,9 @@ def score_contrasts(
     rows = []
     for measure, values in _by_query(vectors, k).items():
         values = values[np.isfinite(values)]
+        if not len(values):
+            rows.append((measure, np.nan, np.nan, np.nan, 0))
+            continue
         low, high = bootstrap_interval(values, rng=rng)
         rows.append((measure, values.mean(), float(low), float(high), len(values)))
     return pd.DataFrame(rows, columns=["measure", "value", "ci_low", "ci_high", "n"])
@@ -79,5 +83,10 @@ def _by_query(vectors: Vectors, k: int) -> dict[str, np.ndarray]:
             np.where(good_image, nan, image), np.where(good_text, text, nan)
         ),
         "text_share": merged_text_share(vectors, k),
-        "sd_text_minus_image": text.std(axis=1) - image.std(axis=1),
+        "sd_text_minus_image": _sd(text) - _sd(image),
     }
+
+
+def _sd(scores: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each row, NaN left out; NaN where nothing is left."""
+    return np.ma.masked_invalid(scores).std(axis=1).filled(np.nan)

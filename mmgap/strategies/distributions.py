@@ -20,7 +20,7 @@ def score_distributions(vectors: Vectors, *, bins: int = 100) -> scores.ScoreDis
 
     Scores are those of :meth:`Vectors.scores`: cosines, or for late interaction means of best
     cosines. Every query is compared with every document of the pool, so the two matrices are held
-    at once; 4 bytes a pair.
+    at once; 4 bytes a pair. Pairs that ``corpus.left_out`` names are in no sample.
 
     Parameters
     ----------
@@ -97,7 +97,8 @@ def relevance(vectors: Vectors) -> np.ndarray:
 def merged_text_share(vectors: Vectors, k: int = 10) -> np.ndarray:
     """Share of texts among the k best hits when texts and images are merged by raw cosine.
 
-    Each text and each image is a hit of its own here, as in an index that holds both.
+    Each text and each image is a hit of its own here, as in an index that holds both; one that
+    ``corpus.left_out`` names is no hit.
 
     Returns
     -------
@@ -111,8 +112,10 @@ def merged_text_share(vectors: Vectors, k: int = 10) -> np.ndarray:
         If a leg is missing or holds no document.
     """
     need_both_legs(vectors)
-    best = {leg: np.sort(vectors.scores(leg), axis=1)[:, ::-1][:, :k] for leg in vectors.legs}
+    # Smallest first, NaN last: the best hits of a leg are the first ones of -scores.
+    best = {leg: np.sort(-vectors.scores(leg), axis=1)[:, :k] for leg in LEGS}
     both = np.concatenate(list(best.values()), axis=1)
-    legs = np.repeat(list(best), [part.shape[1] for part in best.values()])
-    order = np.argsort(-both, axis=1, kind="stable")
-    return scores.modality_share(legs[order], "text", k)
+    order = np.argsort(both, axis=1, kind="stable")
+    legs = np.repeat(list(best), [part.shape[1] for part in best.values()])[order]
+    legs[np.isnan(np.take_along_axis(both, order, axis=1))] = ""
+    return scores.modality_share(legs, "text", k)

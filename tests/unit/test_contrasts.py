@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,39 @@ def test_contrasts_agree_with_the_pooled_distributions(vectors: Vectors) -> None
     for measure in ("text_beats_relevant_image", "image_beats_relevant_text"):
         assert value[measure] == pytest.approx(getattr(pooled, measure))
     assert value["text_share"] == pytest.approx(merged_text_share(vectors).mean())
+
+
+def test_contrasts_without_the_relevant_text(vectors: Vectors) -> None:
+    """The relevant text is left out, as where a caption is the query: nothing can beat it."""
+    left_out = {"q": frozenset({("d1", "text")})}
+    less = replace(vectors, corpus=replace(vectors.corpus, left_out=left_out))
+    table = score_contrasts(less, k=2).set_index("measure")
+    assert table.loc["image_beats_relevant_text", "n"] == 0
+    assert table.loc["image_beats_relevant_text", ["value", "ci_low", "ci_high"]].isna().all()
+    assert table["value"].to_dict() == pytest.approx(
+        {
+            "text_above_image": 2 / 4,  # .8 beats both images, .4 none
+            "text_beats_relevant_image": 1 / 2,
+            "image_beats_relevant_text": np.nan,
+            "text_share": 1 / 2,
+            "sd_text_minus_image": 0.2 - 0.1,
+        },
+        rel=1e-5,
+        nan_ok=True,
+    )
+
+
+def test_contrasts_of_a_query_with_no_text_left(vectors: Vectors) -> None:
+    left_out = {"q": frozenset((f"d{at}", "text") for at in range(3))}
+    less = replace(vectors, corpus=replace(vectors.corpus, left_out=left_out))
+    table = score_contrasts(less, k=2).set_index("measure")
+    assert table["n"].to_dict() == {
+        "text_above_image": 0,
+        "text_beats_relevant_image": 0,
+        "image_beats_relevant_text": 0,
+        "text_share": 1,
+        "sd_text_minus_image": 0,
+    }
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.1), (float("nan"), 1.0)])

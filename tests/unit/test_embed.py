@@ -236,6 +236,11 @@ def test_an_encoder_that_reads_no_text_has_no_queries(corpus: Corpus) -> None:
         mg.embed(corpus, encoder, cache=False)
 
 
+def test_texts_and_images_need_an_encoder(corpus: Corpus) -> None:
+    with pytest.raises(EncoderError, match=r"'demo' holds texts and images, not vectors; expected"):
+        mg.embed(corpus)
+
+
 def test_a_leg_without_documents_is_there_but_not_filled(corpus: Corpus) -> None:
     images = [document for document in corpus.documents if document.text is None]
     pool = Corpus("images", images, corpus.queries, corpus.qrels)

@@ -58,6 +58,19 @@ def test_a_query_without_a_relevant_document() -> None:
         Corpus("demo", DOCUMENTS, QUERIES, strict)
 
 
+def test_pairs_left_out_must_be_known() -> None:
+    pairs = {"q1": frozenset({("d2", "text"), ("d1", "image")}), "q2": frozenset({("d1", "text")})}
+    corpus = Corpus("demo", DOCUMENTS, QUERIES, QRELS, left_out=pairs)
+    assert corpus.left_out == pairs
+    chosen = corpus.select_queries(lambda query: query.id == "q2")
+    assert chosen.left_out == {"q2": pairs["q2"]}
+    for pair in [("d9", "text"), ("d1", "audio")]:
+        with pytest.raises(CorpusError, match=rf"'q1' .* names \('{pair[0]}', '{pair[1]}'\)"):
+            Corpus("demo", DOCUMENTS, QUERIES, QRELS, left_out={"q1": frozenset({pair})})
+    with pytest.raises(CorpusError, match="left_out of corpus 'demo' names query 'q9'"):
+        Corpus("demo", DOCUMENTS, QUERIES, QRELS, left_out={"q9": frozenset()})
+
+
 def test_qrels() -> None:
     assert QRELS.relevant("q1") == {"d1"}
     assert QRELS.relevant("unknown") == frozenset()

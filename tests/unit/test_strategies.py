@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,66 @@ def test_trivial_strategies_are_the_legs_and_the_three_merges() -> None:
         "mean",
         "RRF",
     ]
+
+
+# Pairs left out
+
+
+def leave_out(vectors: Vectors, *pairs: tuple[str, str]) -> Vectors:
+    return replace(vectors, corpus=replace(vectors.corpus, left_out={"q": frozenset(pairs)}))
+
+
+@pytest.mark.parametrize("kind", ["vectors", "late"])
+def test_a_pair_left_out_has_no_score(kind: str, request: pytest.FixtureRequest) -> None:
+    whole = request.getfixturevalue(kind)
+    less = leave_out(whole, ("d1", "text"), ("d3", "image"), ("d3", "text"))  # d3 has no text
+    text, image = less.scores("text"), less.scores("image")
+    assert np.isnan(text).tolist() == [[False, True, False]]
+    assert np.isnan(image).tolist() == [[False, False, False, True]]
+    np.testing.assert_array_equal(text[0, [0, 2]], whole.scores("text")[0, [0, 2]])
+    assert np.isfinite(whole.scores("text")).all()
+
+
+@pytest.mark.parametrize("kind", ["vectors", "late"])
+def test_the_next_document_takes_the_place_of_a_pair_left_out(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    less = leave_out(request.getfixturevalue(kind), ("d0", "text"))
+    found = find_candidates(less, depth=1)
+    assert found.documents[0].tolist() == [1, 2]  # text 30 degrees instead of 10; image 20
+    assert found.listed["text"][0].tolist() == [True, False]
+    assert ranking(less, Strategy("t", ("text",), depth=2)) == pytest.approx(
+        {"d1": cos(30), "d2": cos(60)}, abs=1e-6
+    )
+
+
+def test_a_document_left_out_of_one_leg_keeps_the_other(vectors: Vectors) -> None:
+    less = leave_out(vectors, ("d0", "text"))
+    found = find_candidates(less, depth=4)
+    (row,) = np.flatnonzero(found.documents[0] == 0)
+    assert np.isnan(found.scores["text"][0, row])
+    assert found.scores["image"][0, row] == pytest.approx(cos(80), abs=1e-6)
+    assert ranking(less, Strategy("mean", combine="mean"))["d0"] == pytest.approx(cos(80), abs=1e-6)
+    assert ranking(less, Strategy("rrf", combine="rrf"))["d0"] == pytest.approx(1 / (60 + 4))
+
+
+def test_lists_end_where_nothing_more_counts(vectors: Vectors) -> None:
+    less = leave_out(vectors, ("d0", "text"), ("d1", "text"))
+    assert list(ranking(less, Strategy("t", ("text",)))) == ["d2"]
+    nothing = leave_out(vectors, ("d0", "text"), ("d1", "text"), ("d2", "text"))
+    assert ranking(nothing, Strategy("t", ("text",))) == {}
+
+
+def test_measures_do_not_see_pairs_left_out(vectors: Vectors) -> None:
+    less = leave_out(vectors, ("d0", "text"))
+    found = score_distributions(less)
+    assert found.samples["text"].n == 2
+    assert found.text_beats_relevant_image == 0  # of d1 alone, 30 against 20 degrees
+    # Best three of what is left: image 20, text 30, image 40.
+    assert merged_text_share(less, k=3) == pytest.approx([1 / 3])
+    assert merged_text_share(less, k=9) == pytest.approx([2 / 6])  # there are no more
+    nothing = leave_out(vectors, ("d0", "text"), ("d1", "text"), ("d2", "text"))
+    assert merged_text_share(nothing, k=3) == [0]
 
 
 # Late interaction
