@@ -19,25 +19,31 @@
 # ## What you need
 #
 # *Before:* cosine similarity; [01_score_distributions](01_score_distributions.ipynb) shows what
-# the gap does to scores. *Time:* about a minute with cached vectors, half a minute in fast mode;
-# three minutes more if the vectors have to be made first. *Data:* the test split of the bundled
-# corpus [pictograms](../data/pictograms/README.md), drawings with texts about the thing shown, and
-# the bundled encoders mini-clip, mini-siglip and mini-aligned, with mini-untrained as the starting
-# point.
+# the gap does to scores. *Time:* two minutes with cached vectors, half a minute in fast mode; three
+# minutes more if the vectors have to be made first. *Data:* the test split of the bundled corpus
+# [pictograms](../data/pictograms/README.md), drawings with texts about the thing shown, and the
+# bundled encoders mini-clip, mini-siglip and mini-aligned, with mini-untrained as the starting
+# point; and the public features of CLIP ViT-B/16 on 500 photographs with captions (COCO). Without
+# a network the latter may be missing; the notebook then goes on without them.
 
 # %% [markdown]
 # ## Setup
 
 # %%
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 from sklearn.decomposition import PCA
 
 import mmgap as mg
+from mmgap.errors import CorpusError
+from mmgap.gap import MEASURES, half_split_level, interval, knn_share_by_item, l2m, pc1_angle
 from mmgap.notebook import notebook
 from mmgap.plots import pick_thumbnails, project, shared_space
 from mmgap.provenance import provenance
+from mmgap.store.vectors import Leg
 
 settings = notebook("02_shared_space", seed=0)
 
@@ -75,12 +81,12 @@ assert np.allclose(np.linalg.norm(np.r_[text, image], axis=1), 1)
 
 
 # %%
-def l2m(text, image):
+def between_means(text, image):
     return np.linalg.norm(text.mean(axis=0) - image.mean(axis=0))
 
 
-print("gap vector", text.mean(axis=0) - image.mean(axis=0), " L2M", l2m(text, image))
-assert np.isclose(l2m(text, image), 1.4)
+print("gap vector", text.mean(axis=0) - image.mean(axis=0), " L2M", between_means(text, image))
+assert np.isclose(between_means(text, image), 1.4)
 
 # %% [markdown]
 # What such a gap does to a search: the first text is closer to the other document's text than to
@@ -94,7 +100,11 @@ assert text[0] @ text[1] > text[0] @ image[0]
 # %% [markdown]
 # ## With mmgap
 #
-# The same two lines on real vectors. `mg.embed` takes them from the cache, or makes them.
+# The same number from the package, then real vectors. `mg.embed` takes them from the cache, or
+# makes them. (`mmgap.gap` takes images first and brings rows to length 1 before it measures.)
+
+# %%
+assert np.isclose(l2m(image, text), between_means(text, image))
 
 # %%
 corpora = {
@@ -108,10 +118,23 @@ for name in encoders:
         vectors[name, condition] = mg.embed(corpus, encoder, progress=False)
 
 # %%
+try:
+    photographs = mg.embed(mg.load_corpus("features/clip-vit-b16-coco500"))
+    real = {("CLIP ViT-B/16", "photographs"): photographs}
+except CorpusError:
+    real = {}
+    print(
+        "The CLIP features are missing: go online once and run this cell again, or put "
+        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
+    )
+every = {**vectors, **real}
+
+# %%
 first = vectors["mini-clip", "(a) new styles"]
 text, image = first.text.embeddings, first.image.embeddings
 print(f"{len(text)} texts, {len(image)} pictures, {text.shape[1]} dimensions")
-print(f"L2M of mini-clip: {l2m(text, image):.3f}")
+print(f"L2M of mini-clip: {l2m(image, text):.3f}")
+assert np.isclose(l2m(image, text), between_means(text, image), atol=1e-5)
 
 # %% [markdown]
 # The same number comes out of cosines alone, which is a check on both: the square of L2M is the
@@ -123,7 +146,7 @@ among_texts, among_images = (text @ text.T).mean(), (image @ image.T).mean()
 between = (text @ image.T).mean()
 print(f"among texts {among_texts:.3f}, among pictures {among_images:.3f}, between {between:.3f}")
 from_cosines = np.sqrt(among_texts + among_images - 2 * between)
-assert np.isclose(from_cosines, l2m(text, image), atol=1e-3)
+assert np.isclose(from_cosines, l2m(image, text), atol=1e-3)
 
 # %% [markdown]
 # And it ties this notebook to the score histograms of the one before. Queries are texts too. By
@@ -164,7 +187,51 @@ settings.save(
 # %% [markdown]
 # Pictures lie in one cloud, texts in several islands, and the lines cross from one side to the
 # other. Within a side content decides who is near whom, so two orders are at work, by content and
-# by modality. Which of them is stronger will be counted below.
+# by modality. Which of them is stronger is a matter of numbers. Each map in this notebook gets
+# these, **for exactly the documents it shows**:
+#
+# - **L2M**: how far apart the centroids are; beside it L2M *unbiased*, corrected for the number of
+#   documents, with a 95 % interval over documents (a small gap needs the correction);
+# - **RMG** (Schrodi et al., 2025): the distance of a picture from its own text, as a share of that
+#   distance plus the mean distance within a modality; one half where the two are equal;
+# - **lin sep**: how often a plane tells new pictures from new texts; one half is guessing;
+# - **kNN share**: how many of an item's 10 nearest vectors are of its own modality; about one half
+#   where modality does not matter;
+# - **erank**: over how many directions a modality spreads, by entropy of its spectrum;
+# - **PC 1 to gap**: the angle between the first principal component and the gap vector, 0° to 90°.
+
+# %%
+listed = {name: MEASURES[name] for name in ("rmg", "linear_separability", "knn_share")}
+
+
+def unbiased(text, image):
+    found = interval(MEASURES["l2m_unbiased"], image, text, n_draws=n_resamples, rng=settings.rng())
+    return f"{mg.gap.l2m_unbiased(image, text):.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def both(text, image):
+    return ("text", text), ("image", image)
+
+
+def measured(text, image):
+    row = {"L2M": f"{l2m(image, text):.2f}", "L2M unbiased": unbiased(text, image)}
+    row |= {each.symbol: f"{each.function(image, text):.3f}" for each in listed.values()}
+    row |= {f"erank of {leg}s": f"{mg.gap.effective_rank(x):.0f}" for leg, x in both(text, image)}
+    return row | {"PC 1 to gap": f"{np.degrees(np.arccos(pc1_angle(image, text))):.0f}°"}
+
+
+# %%
+def drawn(item, panel):
+    in_text = np.isin(item.text.positions, panel.text_positions)
+    in_image = np.isin(item.image.positions, panel.image_positions)
+    return item.text.embeddings[in_text], item.image.embeddings[in_image]
+
+
+pd.DataFrame({"mini-clip": measured(*drawn(first, umap_first))}).T
+
+# %% [markdown]
+# Documents that share one text count as they are drawn; the counts below, of the whole pool, take
+# each text once.
 #
 # ### The same space in straight lines
 #
@@ -174,12 +241,13 @@ settings.save(
 
 # %%
 style = {name: vectors[name, "(a) new styles"] for name in encoders}
-panels = {
-    f"{name}: L2M {l2m(item.text.embeddings, item.image.embeddings):.2f}": project(
-        item, method="pca", n_doc=n_doc, seed=settings.seed
-    )
+style |= {name: item for (name, _), item in real.items()}
+pca = {
+    name: project(item, method="pca", n_doc=n_doc, seed=settings.seed)
     for name, item in style.items()
 }
+pairs = {name: drawn(style[name], panel) for name, panel in pca.items()}
+panels = {f"{name}: L2M {l2m(*pairs[name]):.2f}": panel for name, panel in pca.items()}
 
 # %%
 settings.save(
@@ -192,23 +260,29 @@ settings.save(
     data={name: panel.text.round(3) for name, panel in panels.items()},
 )
 
+# %%
+table = pd.DataFrame({name: measured(*pair) for name, pair in pairs.items()}).T
+assert float(table.loc["mini-untrained", "lin sep"]) > 0.95
+assert float(table.loc["mini-clip", "kNN share"]) > 0.9
+table
+
 # %% [markdown]
+# The share of neighbours and lin sep are near their upper end with mini-clip already, although its
+# gap is half as wide as that of mini-untrained: they say that there is a gap, not how wide it is.
+#
 # ### How wide the gap is
 #
-# For each encoder and condition: L2M with its 95 % interval over documents, and the same measure
-# for two random halves of the texts, which is what L2M says where there is no gap.
+# For each encoder and all documents: L2M with its 95 % interval over documents, and the same
+# measure for two random halves of the texts, which is what L2M says where there is no gap.
 
 # %%
 gaps = {}
-rng = settings.rng()
-for key, item in vectors.items():
+for key, item in every.items():
     text, image = item.text.embeddings, item.image.embeddings
-    n = len(text)
-    weights = rng.multinomial(n, np.full(n, 1 / n), n_resamples) / n  # documents drawn anew
-    low, high = np.quantile(np.linalg.norm(weights @ (text - image), axis=1), [0.025, 0.975])
-    half = rng.permutation(n) < n // 2
-    null = l2m(text[half], text[~half])
-    gaps[key] = {"L2M": l2m(text, image), "low": low, "high": high, "halves of the texts": null}
+    found = interval(MEASURES["l2m"], image, text, n_draws=n_resamples, rng=settings.rng())
+    halves = half_split_level(MEASURES["l2m"], text, n_draws=20, rng=settings.rng())
+    gaps[key] = {"L2M": l2m(image, text), "low": found.low, "high": found.high}
+    gaps[key]["halves of the texts"] = halves.mean
 numbers = pd.DataFrame(gaps).T.rename_axis(["encoder", "condition"])
 assert (numbers["low"] <= numbers["high"]).all()
 numbers.round(2)
@@ -222,16 +296,17 @@ numbers.round(2)
 
 # %%
 shown = {}
-for key, item in vectors.items():
+for key, item in every.items():
     text, image = item.text.embeddings, item.image.embeddings
-    gap = text.mean(axis=0) - image.mean(axis=0)
-    pca = PCA(2, random_state=settings.seed).fit(np.r_[text, image])
-    along = np.abs(pca.components_ @ gap) / np.linalg.norm(gap)
+    gap = mg.gap.gap_vector(image, text)
+    plane = PCA(2, random_state=settings.seed).fit(np.r_[text, image])
+    along = np.abs(plane.components_ @ gap) / np.linalg.norm(gap)
     shown[key] = {
-        "variance on PC 1": pca.explained_variance_ratio_[0],
-        "angle of PC 1 to the gap": np.degrees(np.arccos(min(1, along[0]))),
+        "variance on PC 1": plane.explained_variance_ratio_[0],
+        "angle of PC 1 to the gap": np.degrees(np.arccos(pc1_angle(image, text))),
         "share of L2M in the picture": np.linalg.norm(along),
     }
+    assert np.isclose(along[0], pc1_angle(image, text), atol=1e-3)
 shown = pd.DataFrame(shown).T.rename_axis(["encoder", "condition"])
 assert (shown["share of L2M in the picture"] <= 1 + 1e-5).all()
 shown.round(2)
@@ -244,25 +319,17 @@ shown.round(2)
 # matter, it would be one half. Many documents of the corpus carry the same text, and equal texts
 # are neighbours for a cheap reason; so each text enters once, with the first document that has it.
 
-
-# %%
-def same_modality(both, n_text, k):
-    cosines = both @ both.T - 9 * np.eye(len(both), dtype=np.float32)  # nobody neighbours itself
-    near_text = np.argsort(-cosines, axis=1)[:, :k] < n_text
-    return near_text[:n_text].mean(), 1 - near_text[n_text:].mean()
-
-
 # %%
 distinct = {
     condition: np.unique([document.text for document in corpus.documents], return_index=True)[1]
     for condition, corpus in corpora.items()
 }
 shares = []
-for (_, condition), item in vectors.items():
-    keep = distinct[condition]
-    both = np.r_[item.text.embeddings[keep], item.image.embeddings[keep]]
-    shares.append(same_modality(both, len(keep), k))
-numbers[["text near texts", "picture near pictures"]] = np.array(shares)
+for (_, condition), item in every.items():
+    keep = distinct.get(condition, slice(None))  # captions are all different
+    found = knn_share_by_item(item.image.embeddings[keep], item.text.embeddings[keep], k=k)
+    shares.append([side.mean() for side in found])
+numbers[["picture near pictures", "text near texts"]] = np.array(shares)
 numbers[["L2M", "text near texts", "picture near pictures"]].round(3)
 
 # %%
@@ -276,6 +343,27 @@ lines = [
 Markdown("**Measured here:**\n\n" + "\n".join(lines))
 
 # %% [markdown]
+# ### The full report
+#
+# `mg.gap_report` computes every measure of `mmgap.gap`, with intervals and levels of nothing, and
+# what the gap does to search. `mmgap gap --encoder mini-clip` prints the same on a terminal. What
+# the part on search means is the subject of
+# [05_trivial_merges_fail](05_trivial_merges_fail.ipynb).
+
+# %%
+few = umap_first.image_positions  # fast mode measures the documents of the first map only
+small = {leg: Leg(few, rows) for leg, rows in both(*drawn(first, umap_first))}
+mg.gap_report(settings.size(full=first, fast=replace(first, legs=small)))
+
+# %%
+if real and not settings.fast:
+    report = mg.gap_report(photographs)
+    found = report.to_frame().set_index("measure")["value"]
+    assert np.isclose(found["l2m"], 0.851352, atol=1e-6)
+    assert np.isclose(found["rmg"], 0.591460, atol=1e-6)
+    display(report)
+
+# %% [markdown]
 # ## What could fool us
 #
 # ### What UMAP cannot tell: settings move the islands
@@ -287,12 +375,13 @@ Markdown("**Measured here:**\n\n" + "\n".join(lines))
 
 # %%
 def apart(text, image):
-    return l2m(text, image) / np.sqrt(text.var(axis=0).sum() + image.var(axis=0).sum())
+    spread = np.sqrt(text.var(axis=0).sum() + image.var(axis=0).sum())
+    return between_means(text, image) / spread  # in a map: points of a plane have no unit length
 
 
 # %%
 in_map = np.isin(first.text.positions, umap_first.text_positions)
-text, image = first.text.embeddings[in_map], first.image.embeddings[in_map]
+text, image = drawn(first, umap_first)
 maps = {"15 neighbours, seed 0": umap_first}
 for n_neighbors, seed in ((5, 0), (50, 0), (15, 1)):
     maps[f"{n_neighbors} neighbours, seed {seed}"] = project(
@@ -310,6 +399,12 @@ settings.save(
     "between the islands depends on the settings.",
     data={name: map_.text.round(1) for name, map_ in maps.items()},
 )
+
+# %% [markdown]
+# One row of numbers belongs to all four, since they show the same documents:
+
+# %%
+pd.DataFrame({"all four maps": measured(text, image)}).T
 
 # %% [markdown]
 # ### What UMAP cannot tell: how wide the gap is
@@ -350,6 +445,17 @@ settings.save(
     data={name: map_.text.round(1) for name, map_ in narrower.items()},
 )
 
+# %%
+table = pd.DataFrame({f"moved by {share:.0%}": measured(*pair) for share, pair in closer.items()}).T
+assert float(table["lin sep"].iloc[-1]) < float(table["lin sep"].iloc[0])
+assert float(table["kNN share"].iloc[-1]) > 0.6
+table
+
+# %% [markdown]
+# Read the last row: with the centroids in nearly one place a plane can hardly tell a picture from a
+# text any more, but most neighbours are of the own modality as ever. What keeps the two apart then
+# is spread and shape, which neither L2M nor a plane sees.
+
 # %% [markdown]
 # ### What L2M cannot tell: whether the two mix
 #
@@ -376,8 +482,7 @@ table = pd.DataFrame(
         "apart in the space": [apart(*pair) for pair in closer.values()],
         "apart in the map": [apart(map_.text, map_.image) for map_ in narrower.values()],
         "same modality among neighbours": [
-            np.mean(same_modality(np.r_[pair[0][one_each], pair[1][one_each]], len(one_each), k))
-            for pair in closer.values()
+            mg.gap.knn_share(pair[1][one_each], pair[0][one_each], k=k) for pair in closer.values()
         ],
     }
 )
@@ -428,6 +533,13 @@ settings.save(
     data={"first half": halves.text.round(1), "second half": halves.image.round(1)},
 )
 
+# %%
+pd.DataFrame({"two halves of the texts": measured(texts[:n_half], texts[n_half:])}).T
+
+# %% [markdown]
+# RMG, lin sep and the share of neighbours are near one half, as they should be: there are islands,
+# and no gap.
+
 # %% [markdown]
 # ## Exercises
 #
@@ -440,7 +552,7 @@ settings.save(
 moved = first.image.embeddings + 0.5 * gap  # 1: every picture's score moves by the same amount
 before, after = first.scores("image"), first.queries @ moved.T
 print(f"L2M {l2m(first.text.embeddings, first.image.embeddings):.2f} -> ", end="")
-print(f"{l2m(first.text.embeddings, moved):.2f}")
+print(f"{between_means(first.text.embeddings, moved):.2f}")
 assert np.allclose(after - before, (first.queries @ (0.5 * gap))[:, None], atol=1e-5)
 print("The order stays: a gap harms no leg by itself, only a merge of both legs' scores.")
 
@@ -462,14 +574,18 @@ print("Expected: larger by the square root of 2. A gap of a small sample is alwa
 #   whom; its distances between islands mean nothing, and islands need not be modalities.
 # - L2M near zero need not mean that texts and pictures mix: look at the neighbours too.
 #
-# The corpus holds drawings of ten artists' styles with texts about the thing shown; how wide the
-# gap of a large model is on photographs cannot be read from here. *Published, not measured here:*
-# Liang et al. found L2M 0.82 for CLIP ViT-B/32 on 5,000 photographs of COCO with one caption each.
+# The bundled corpus holds drawings of ten artists' styles with texts about the thing shown; its
+# numbers are not those of photographs. CLIP ViT-B/16 on 500 photographs is measured above, where
+# its features are there. *Published, not measured here:* Liang et al. found L2M 0.82 for CLIP
+# ViT-B/32 on 5,000 photographs of COCO with one caption each.
 #
 # **References.** W. Liang, Y. Zhang, Y. Kwon, S. Yeung, J. Zou: Mind the Gap: Understanding the
 # Modality Gap in Multi-modal Contrastive Representation Learning. NeurIPS 2022. L. McInnes, J.
 # Healy, J. Melville: UMAP: Uniform Manifold Approximation and Projection for Dimension Reduction.
-# arXiv 1802.03426, 2018.
+# arXiv 1802.03426, 2018. S. Schrodi, D. T. Hoffmann, M. Argus, V. Fischer, T. Brox: Two Effects,
+# One Trigger. ICLR 2025 (RMG). M. F. Schilling: Multivariate Two-Sample Tests Based on Nearest
+# Neighbors. Journal of the American Statistical Association, 1986. O. Roy, M. Vetterli: The
+# Effective Rank. EUSIPCO 2007.
 
 # %%
 provenance(seed=settings.seed)
