@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mmgap.scores.distributions import _histogram, _Leg, _two_legs
+from mmgap.scores.wilson import wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,19 +207,7 @@ def _edges(scores: np.ndarray, bins: int | np.ndarray, spacing: str) -> np.ndarr
 def _share(leg: _Leg, edges: np.ndarray, level: float) -> RelevanceShare:
     n = _histogram(leg.sample(), edges)
     n_relevant = _histogram(leg.relevant_sample(), edges)
-    low, high = _wilson(n_relevant, n, level)
+    low, high = wilson_interval(n_relevant, n, level=level)
     with np.errstate(invalid="ignore"):
         share = n_relevant / n
     return RelevanceShare(n, n_relevant, share, low, high)
-
-
-def _wilson(n_yes: np.ndarray, n: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson interval of a share; NaN where n is 0."""
-    from scipy.special import ndtri
-
-    z = ndtri((1 + level) / 2)
-    with np.errstate(invalid="ignore"):
-        middle = (n_yes + z**2 / 2) / (n + z**2)
-        half = z / (n + z**2) * np.sqrt(n_yes * (n - n_yes) / n + z**2 / 4)
-    # Without successes the bound is 0 in closed form; rounding must not leave -1e-18.
-    return np.maximum(middle - half, 0), np.minimum(middle + half, 1)

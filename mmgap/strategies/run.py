@@ -10,7 +10,7 @@ import numpy as np
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
-from mmgap.fusion import COMBINERS
+from mmgap.fusion import FUSIONS, RANK_FUSIONS
 from mmgap.store.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.strategy import TRIVIAL, Strategy
@@ -74,7 +74,7 @@ def _run(vectors: Vectors, strategy: Strategy, candidates: Candidates) -> Run:
         (leg,) = strategy.legs
         scores = candidates.scores[leg]
     else:
-        scores = COMBINERS[strategy.combine](*_leg_scores(strategy, candidates))
+        scores = FUSIONS[strategy.combine](*_leg_scores(strategy, candidates))
     return Run.from_scores(
         strategy.name,
         vectors.corpus.query_ids,
@@ -85,7 +85,7 @@ def _run(vectors: Vectors, strategy: Strategy, candidates: Candidates) -> Run:
 
 
 def _leg_scores(strategy: Strategy, candidates: Candidates) -> list[np.ndarray]:
-    if strategy.combine == "rrf":  # ranks exist only for what a leg itself returned
+    if strategy.combine in RANK_FUSIONS:  # ranks exist only for what a leg itself returned
         return [
             np.where(candidates.listed[leg], candidates.scores[leg], np.nan)
             for leg in strategy.legs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
-from mmgap.fusion import COMBINERS
+from mmgap.fusion import FUSIONS
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Strategy:
     legs : tuple of {"text", "image"}
         Where candidates come from.
     combine : str or None
-        A key of ``mmgap.fusion.COMBINERS``; ``None`` for a single leg.
+        A key of ``mmgap.fusion.FUSIONS``; ``None`` for a single leg.
     depth : int, default 100
         Candidates taken from each leg. A document found by one leg alone still gets its score
         from the other, exactly; only its rank there stays unknown.
@@ -46,10 +46,10 @@ class Strategy:
         if unknown or not self.legs:
             msg = f"strategy {self.name!r} has legs {self.legs}; choose from {LEGS}"
             raise MmgapError(msg)
-        if len(self.legs) > 1 and self.combine not in COMBINERS:
+        if len(self.legs) > 1 and self.combine not in FUSIONS:
             msg = (
                 f"strategy {self.name!r} merges {len(self.legs)} legs by {self.combine!r}; "
-                f"choose combine from {sorted(COMBINERS)}"
+                f"choose combine from {sorted(FUSIONS)}"
             )
             raise MmgapError(msg)
         if len(self.legs) == 1 and self.combine is not None:

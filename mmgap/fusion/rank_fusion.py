@@ -1,0 +1,370 @@
+"""Fusions that look at ranks alone.
+
+All take one array of shape (n_query, n_doc) per leg, NaN where the leg did not return the document,
+and return one of the same shape, NaN where no leg returned it. Any increasing map of a leg's scores
+changes nothing. A leg that did not return a document adds nothing for it.
+
+On legs that share no document (one leg of texts, one of images) the n-th of each leg gets the same
+score: every place is tied, and the tie-break decides the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmgap.fusion.legs import add_legs, check_legs, check_weights, count_legs
+
+TIES = ("ordinal", "min", "average", "max", "dense")
+"""Ways to rank tied scores that :func:`ranks` knows."""
+
+
+def ranks(scores: np.ndarray, *, ties: str = "ordinal") -> np.ndarray:
+    """Rank of each document in its row, 1 for the largest score.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_query, n_doc)
+        NaN where there is no document.
+    ties : {"ordinal", "min", "average", "max", "dense"}, default "ordinal"
+        ``ordinal``, as engines and Cormack et al. do it, gives tied documents different ranks in
+        the order of their columns, hence favours earlier columns; the others give them the same.
+
+    Returns
+    -------
+    ranks : ndarray of shape (n_query, n_doc)
+        From 1; smaller is better; NaN where ``scores`` is.
+
+    Raises
+    ------
+    ValueError
+        If ``scores`` does not have two axes, holds an infinite score, or ``ties`` is unknown.
+
+    Examples
+    --------
+    >>> ranks(np.array([[0.1, 0.7, np.nan, 0.7]]))
+    array([[ 3.,  1., nan,  2.]])
+    >>> ranks(np.array([[0.1, 0.7, np.nan, 0.7]]), ties="average")
+    array([[3. , 1.5, nan, 1.5]])
+    """
+    if ties not in TIES:
+        msg = f"ties must be one of {', '.join(TIES)}; got {ties!r}"
+        raise ValueError(msg)
+    (scores,) = check_legs([scores])
+    missing = np.isnan(scores)
+    if ties == "ordinal":
+        order = np.argsort(-scores, axis=1, kind="stable")  # NaN comes last
+        ranked = np.empty_like(scores)
+        np.put_along_axis(ranked, order, np.arange(1.0, scores.shape[1] + 1)[None], axis=1)
+    else:
+        from scipy.stats import rankdata
+
+        ranked = rankdata(np.where(missing, np.inf, -scores), method=ties, axis=1)
+    return np.where(missing, np.nan, ranked)
+
+
+def reciprocal_rank_fusion(
+    *leg_scores: np.ndarray,
+    k: float = 60,
+    first_rank: int = 1,
+    weights: Sequence[float] | np.ndarray | None = None,
+    ties: str = "ordinal",
+) -> np.ndarray:
+    """Sum of weight / (k + rank) over the legs that have the document.
+
+    Parameters
+    ----------
+    *leg_scores : ndarray of shape (n_query, n_doc)
+        Only their order within each leg and query counts; NaN where a leg lacks the document.
+    k : float, default 60
+        Larger = more even weights of the places.
+    first_rank : {0, 1}, default 1
+        Rank of the best document. Systems that count from 0 (Qdrant, Weaviate, LlamaIndex) reach
+        the same scores with ``k`` one larger: Qdrant's default of 2 is the paper's 1.
+    weights : sequence of float or ndarray of shape (n_query, n_leg) or None, default None
+        One weight per leg, or one per query and leg; None weighs all legs 1.
+    ties : {"ordinal", "min", "average", "max", "dense"}, default "ordinal"
+        As in :func:`ranks`.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_query, n_doc)
+        With weights of 1 in (0, n_leg / (k + first_rank)]; larger is better; NaN where every leg
+        lacks the document. Documents that one leg alone has come in exactly tied groups, one of
+        each leg.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, ``k`` is negative, ``first_rank`` is neither 0 nor 1, or both ``k`` and
+        ``first_rank`` are 0 (the first document would score 1 / 0).
+
+    References
+    ----------
+    .. [1] Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
+       Individual Rank Learning Methods", SIGIR 2009.
+
+    Examples
+    --------
+    The first document is first in both legs, the second is second in one.
+
+    >>> reciprocal_rank_fusion(np.array([[0.9, 0.1]]), np.array([[0.3, np.nan]]), k=1)
+    array([[1.        , 0.33333333]])
+    """
+    if k < 0 or first_rank not in (0, 1) or k + first_rank == 0:
+        msg = (
+            f"k must not be negative and first_rank must be 0 or 1, not both 0; got k={k} and "
+            f"first_rank={first_rank}"
+        )
+        raise ValueError(msg)
+    legs = check_legs(leg_scores)
+    before_first = k + first_rank - 1
+    points = [1 / (before_first + ranks(leg, ties=ties)) for leg in legs]
+    return add_legs(_weighted(points, weights))
+
+
+def isr(*leg_scores: np.ndarray, ties: str = "ordinal") -> np.ndarray:
+    """Inverse square rank: number of legs times the sum of 1 / rank^2.
+
+    Parameters
+    ----------
+    *leg_scores : ndarray of shape (n_query, n_doc)
+    ties : str, default "ordinal"
+        As in :func:`ranks`.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_query, n_doc)
+        In (0, n_leg^2]; larger is better; NaN where every leg lacks the document.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree.
+
+    References
+    ----------
+    .. [1] Mourão, Martins and Magalhães, "Inverse Square Rank Fusion for Multimodal Search",
+       CBMI 2014.
+
+    Examples
+    --------
+    The first document: first and second, so 2 x (1 + 1/4).
+
+    >>> isr(np.array([[0.9, 0.1]]), np.array([[0.3, 0.4]]))
+    array([[2.5, 2.5]])
+    """
+    legs = check_legs(leg_scores)
+    return count_legs(legs) * _inverse_squares(legs, ties)
+
+
+def log_isr(*leg_scores: np.ndarray, ties: str = "ordinal") -> np.ndarray:
+    """Inverse square rank with the logarithm of the number of legs; else as :func:`isr`.
+
+    A document that one leg alone has scores ln(1) = 0. On legs that share no document **every**
+    score is 0 and nothing is ranked: do not use it to merge a leg of texts with one of images;
+    :func:`logn_isr` mends this.
+
+    Examples
+    --------
+    >>> log_isr(np.array([[0.9, np.nan]]), np.array([[np.nan, 0.4]]))
+    array([[0., 0.]])
+    """
+    legs = check_legs(leg_scores)
+    return np.log(np.maximum(count_legs(legs), 1)) * _inverse_squares(legs, ties)
+
+
+def logn_isr(*leg_scores: np.ndarray, sigma: float = 0.01, ties: str = "ordinal") -> np.ndarray:
+    """:func:`log_isr` with ln(number of legs + sigma), so that one leg alone still counts.
+
+    Parameters
+    ----------
+    *leg_scores : ndarray of shape (n_query, n_doc)
+    sigma : float, default 0.01
+        In [0, 1].
+    ties : str, default "ordinal"
+        As in :func:`ranks`.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or ``sigma`` is not in [0, 1].
+
+    Examples
+    --------
+    >>> logn_isr(np.array([[0.9, np.nan]]), np.array([[np.nan, 0.4]]), sigma=1).round(3)
+    array([[0.693, 0.693]])
+    """
+    if not 0 <= sigma <= 1:
+        msg = f"sigma must be in [0, 1]; got {sigma}"
+        raise ValueError(msg)
+    legs = check_legs(leg_scores)
+    return np.log(np.maximum(count_legs(legs), 1) + sigma) * _inverse_squares(legs, ties)
+
+
+def rbc(*leg_scores: np.ndarray, phi: float = 0.8, ties: str = "ordinal") -> np.ndarray:
+    """Rank-biased centroids: sum of (1 - phi) phi^(rank - 1).
+
+    Parameters
+    ----------
+    *leg_scores : ndarray of shape (n_query, n_doc)
+    phi : float, default 0.8
+        In (0, 1): the chance that a reader who saw a document goes on to the next. Larger = deeper
+        ranks matter more.
+    ties : str, default "ordinal"
+        As in :func:`ranks`.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_query, n_doc)
+        In [0, n_leg (1 - phi)]; larger is better; NaN where every leg lacks the document. Deep
+        ranks underflow to equal scores: with phi = 0.8 from rank 3,300 or so.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or ``phi`` is not between 0 and 1.
+
+    References
+    ----------
+    .. [1] Bailey, Moffat, Scholer and Thomas, "Retrieval Consistency in the Presence of Query
+       Variations", SIGIR 2017.
+
+    Examples
+    --------
+    >>> rbc(np.array([[0.9, 0.1]]), np.array([[0.3, np.nan]]), phi=0.5)
+    array([[1.  , 0.25]])
+    """
+    if not 0 < phi < 1:
+        msg = f"phi must be between 0 and 1; got {phi}"
+        raise ValueError(msg)
+    legs = check_legs(leg_scores)
+    return add_legs([(1 - phi) * phi ** (ranks(leg, ties=ties) - 1) for leg in legs])
+
+
+def borda(
+    *leg_scores: np.ndarray,
+    weights: Sequence[float] | np.ndarray | None = None,
+    ties: str = "ordinal",
+) -> np.ndarray:
+    """Borda count: the first of n documents gets n points, the last one 1.
+
+    Parameters
+    ----------
+    *leg_scores : ndarray of shape (n_query, n_doc)
+    weights : sequence of float or ndarray of shape (n_query, n_leg) or None, default None
+        Of the legs; None weighs all 1.
+    ties : str, default "ordinal"
+        As in :func:`ranks`.
+
+    Returns
+    -------
+    points : ndarray of shape (n_query, n_doc)
+        n is the number of documents that any leg has. Documents that a leg did not return share
+        the points that it has left, the mean of 1 ... n - n_returned. Larger is better.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree.
+
+    References
+    ----------
+    .. [1] Aslam and Montague, "Models for Metasearch", SIGIR 2001.
+
+    Examples
+    --------
+    Three documents. The first leg gives 3 and 2 points and leaves 1, the second gives 3 and
+    leaves 2 + 1 to share.
+
+    >>> borda(np.array([[0.9, 0.1, np.nan]]), np.array([[np.nan, np.nan, 0.4]]))
+    array([[4.5, 3.5, 4. ]])
+    """
+    legs = check_legs(leg_scores)
+    found = count_legs(legs) > 0
+    n = found.sum(axis=1, keepdims=True)
+    points = []
+    for leg in legs:
+        ranked = ranks(leg, ties=ties)
+        left = (n - (~np.isnan(leg)).sum(axis=1, keepdims=True) + 1) / 2
+        points.append(np.where(np.isnan(ranked), left, n + 1 - ranked))
+    return np.where(found, add_legs(_weighted(points, weights)), np.nan)
+
+
+def condorcet(
+    *leg_scores: np.ndarray,
+    weights: Sequence[float] | None = None,
+    ties: str = "ordinal",
+) -> np.ndarray:
+    """Documents beaten by majority vote of the legs, draws counting one half.
+
+    Parameters
+    ----------
+    *leg_scores : ndarray of shape (n_query, n_doc)
+        A leg votes for the document it ranks higher; one that it returned beats one that it did
+        not; on two that it did not return it does not vote.
+    weights : sequence of float or None, default None
+        Votes of each leg; None gives each one.
+    ties : str, default "ordinal"
+        As in :func:`ranks`.
+
+    Returns
+    -------
+    wins : ndarray of shape (n_query, n_doc)
+        In [0, n - 1] of n documents; larger is better; NaN where every leg lacks the document.
+        Where majorities contradict each other in a circle, and for two legs that disagree, the
+        documents tie.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree.
+
+    Notes
+    -----
+    The Condorcet-fuse of the paper (and of ranx) sorts with the majority as comparison. That gives
+    this order wherever majorities are strict and free of circles; elsewhere its outcome depends on
+    the order in which the documents come, which counting wins shows as ties instead.
+
+    References
+    ----------
+    .. [1] Montague and Aslam, "Condorcet Fusion for Improved Retrieval", CIKM 2002.
+    .. [2] Copeland, "A Reasonable Social Welfare Function", 1951 (counting wins).
+
+    Examples
+    --------
+    Two of three legs put the first document before the second.
+
+    >>> first, second = np.array([[0.9, 0.1]]), np.array([[0.1, 0.9]])
+    >>> condorcet(first, first, second)
+    array([[1., 0.]])
+    >>> condorcet(first, second)
+    array([[0.5, 0.5]])
+    """
+    legs = check_legs(leg_scores)
+    votes = check_weights([1.0] * len(legs) if weights is None else weights, legs)
+    found = count_legs(legs) > 0
+    ranked = [np.nan_to_num(ranks(leg, ties=ties), nan=np.inf) for leg in legs]
+    wins = np.full(found.shape, np.nan)
+    for query, docs in enumerate(found):  # one query's pairs at a time bounds the memory
+        margin = np.zeros((docs.sum(), docs.sum()))
+        for vote, places in zip(votes, ranked, strict=True):
+            place = places[query, docs]
+            before = place[:, None] < place[None, :]
+            margin += vote * (before.astype(float) - before.T)
+        wins[query, docs] = (margin > 0).sum(axis=1) + ((margin == 0).sum(axis=1) - 1) / 2
+    return wins
+
+
+def _inverse_squares(legs: list[np.ndarray], ties: str) -> np.ndarray:
+    return add_legs([1 / ranks(leg, ties=ties) ** 2 for leg in legs])
+
+
+def _weighted(
+    points: list[np.ndarray], weights: Sequence[float] | np.ndarray | None
+) -> list[np.ndarray]:
+    if weights is None:
+        return points
+    checked = check_weights(weights, points)
+    return [checked[..., leg, None] * part for leg, part in enumerate(points)]

@@ -1,0 +1,130 @@
+"""The probe on real CLIP features: what each normaliser does to a merged list, to the digit."""
+
+import numpy as np
+import pytest
+
+from mmgap.evaluation import recall
+from mmgap.paths import oracles_dir
+from mmgap.scores import modality_share
+from mmgap.scores.calibrate import CALIBRATORS, PlattCalibrator, fit_legs
+from mmgap.scores.normalise import (
+    DBSFNormaliser,
+    MinMaxNormaliser,
+    QuantileNormaliser,
+    TheoreticalMinMaxNormaliser,
+    ZScoreNormaliser,
+)
+from mmgap.scores.threshold import find_threshold
+from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
+
+FEATURES = oracles_dir() / "features_clip.npy"
+pytestmark = pytest.mark.skipif(
+    not FEATURES.exists(), reason=f"{FEATURES} does not exist; set MMGAP_ORACLES to its folder"
+)
+HALF = 250
+PAIRED = np.eye(HALF, dtype=bool)
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """Scores of calibration and test half, leg by leg: caption i against captions and images."""
+    rows = np.load(FEATURES, allow_pickle=False).astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    order = np.random.default_rng(0).permutation(500)
+
+    def scores(part):
+        image, text = rows[:, part]
+        return {"text": np.where(PAIRED, np.nan, text @ text.T), "image": text @ image.T}
+
+    return scores(order[:HALF]), scores(order[HALF:])
+
+
+def unmatched(scores):
+    """The bank: all pairs of different items."""
+    return {leg: np.where(PAIRED, np.nan, values) for leg, values in scores.items()}
+
+
+def measured(text, image):
+    """Recall of the matching image in the merged pool, and the share of texts among ten."""
+    merged = np.concatenate([np.where(np.isnan(text), -np.inf, text), image], axis=1)
+    order = np.argsort(-merged, axis=1, kind="stable")
+    at = np.take_along_axis(merged, order, axis=1)
+    gains = (order == HALF + np.arange(HALF)[:, None]).astype(int)
+    ones = np.ones(HALF, dtype=int)
+    found = {k: recall(at, gains, ones, k, tolerance=1e-12) for k in (1, 5, 10)}
+    first = [float(getattr(found[1], how).mean()) for how in OVER_TIES]
+    share = modality_share(np.where(order < HALF, "text", "image"), k=10).mean()
+    return first, [found[5].expected.mean(), found[10].expected.mean()], share
+
+
+OVER_TIES = ("optimistic", "expected", "pessimistic")
+
+
+@pytest.mark.parametrize(
+    ("normaliser", "at_1", "at_5_and_10", "text_share"),
+    [
+        (ZScoreNormaliser(reference="bank"), [0.544] * 3, [0.776, 0.876], 0.347),
+        (QuantileNormaliser(), [0.528, 0.526, 0.524], [0.752, 0.856], 0.422),
+        (ZScoreNormaliser(), [0.508] * 3, [0.804, 0.896], 0.388),
+        (ZScoreNormaliser(ddof=1), [0.508] * 3, [0.804, 0.896], 0.388),
+        (DBSFNormaliser(), [0.508] * 3, [0.804, 0.896], 0.388),
+        (DBSFNormaliser(clip=True), [0.688, 0.340, 0.192], [0.767, 0.896], 0.388),
+        (MinMaxNormaliser(), [0.612, 0.306, 0], [0.796, 0.884], 0.616),
+        (TheoreticalMinMaxNormaliser(), [0.612, 0.306, 0], [0.816, 0.908], 0.471),
+    ],
+    ids=repr,
+)
+def test_probe(halves, normaliser, at_1, at_5_and_10, text_share):
+    calibration, test = halves
+    fitted = fit_legs(normaliser, unmatched(calibration))
+    first, later, share = measured(*(fitted[leg].transform(test[leg]) for leg in test))
+    assert first == pytest.approx(at_1, abs=5e-4)
+    assert later == pytest.approx(at_5_and_10, abs=5e-4)
+    # The share takes tied texts in the order of the columns, before the images.
+    assert share == pytest.approx(text_share, abs=5e-4)
+
+
+def test_the_raw_merge_finds_nothing(halves):
+    _, test = halves
+    first, later, share = measured(test["text"], test["image"])
+    assert (first, later) == ([0, 0, 0], [0, 0])
+    assert share == pytest.approx(1, abs=5e-4)
+
+
+def test_calibrators_on_the_other_half(halves):
+    """Image leg: one of 250 pairs is relevant. Binning is coarse, normal densities are wrong."""
+    calibration, test = halves
+    for name, calibrator in CALIBRATORS.items():
+        fitted = fit_legs(calibrator, {"image": calibration["image"]}, {"image": PAIRED})
+        table = calibrator_transfer(fitted["image"], {"test": (test["image"], PAIRED)})
+        (row,) = table.to_dict("records")
+        assert row["share_relevant"] == 1 / HALF
+        skill = 1 - row["brier"] / row["brier_of_the_share"]
+        assert skill > {"histogram": 0.05, "likelihood ratio, normal": 0.15}.get(name, 0.29), name
+        if name == "likelihood ratio, normal":
+            assert row["ece"] > 10 * row["ece_null"]
+        else:
+            assert row["ece"] < 2.5 * row["ece_null"], name
+            assert row["mean_probability"] == pytest.approx(1 / HALF, rel=0.1), name
+
+
+def test_platt_is_monotone_so_the_image_leg_keeps_its_recall(halves):
+    calibration, test = halves
+    fitted = fit_legs(PlattCalibrator(), {"image": calibration["image"]}, {"image": PAIRED})
+    nothing = np.full((HALF, HALF), np.nan)
+    raw, _, _ = measured(nothing, test["image"])
+    after, _, _ = measured(nothing, fitted["image"].transform(test["image"]))
+    assert after == raw
+    assert raw[1] == pytest.approx(0.612, abs=5e-4)
+
+
+def test_threshold_on_one_half_holds_on_the_other(halves):
+    calibration, test = halves
+    found = find_threshold(calibration["image"], PAIRED, false_accept_rate=0.01, n_resamples=100)
+    assert found.low <= found.value <= found.high
+    assert found.bound <= 0.01
+    (row,) = threshold_transfer(found, {"test": (test["image"], PAIRED)}).to_dict("records")
+    assert row["realised"] == pytest.approx(0.01, abs=0.002)
+    # 99 of 100 unmatched pairs lie below .294, half of the matched ones above .310.
+    assert found.value == pytest.approx(0.294, abs=0.01)
+    assert 0.5 < row["kept"] < 0.85
