@@ -12,8 +12,11 @@ import typer
 
 from mmgap import paths
 from mmgap.corpus.files import OnError
+from mmgap.corpus_cli import app as corpus_app
+from mmgap.corpus_cli import texts_line
 from mmgap.errors import MmgapError
 from mmgap.models_cli import app as models_app
+from mmgap.table_cli import app as table_app
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +32,9 @@ app = typer.Typer(
     "and see what it costs in recall.\n\n"
     "Example: `mmgap report --encoder mini-clip`",
 )
-corpus_app = typer.Typer(no_args_is_help=True, help="Look into a corpus.")
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(models_app, name="models")
+app.add_typer(table_app, name="table")
 
 CorpusOption = Annotated[
     str,
@@ -102,8 +105,9 @@ def report(
         typer.echo(f"written: {_shown(path)}")
 
 
-@app.command()
+@table_app.callback(invoke_without_command=True)
 def table(
+    context: typer.Context,
     corpus: CorpusOption = "pictograms",
     encoder: EncoderOption = None,
     split: SplitOption = "test",
@@ -120,6 +124,8 @@ def table(
 
     Example: `mmgap table --encoder mini-clip --by query_class`
     """
+    if context.invoked_subcommand is not None:
+        return
     from mmgap.evaluation import format_table, recall_table
     from mmgap.store import embed
     from mmgap.strategies import run_strategies
@@ -253,6 +259,7 @@ def corpus_info(
             f"{pool.name}: {len(documents)} documents, {len(queries)} queries, "
             f"{n_relevant.mean():.2f} relevant documents a query (grade >= {pool.qrels.min_grade})"
         )
+        typer.echo(texts_line(pool))
         for kind, frame in (("documents", documents), ("queries", queries)):
             for column in ("query_class", "phrasing", "domain", "style", "licence"):
                 if column in frame:
@@ -276,11 +283,12 @@ def main() -> None:
 def _corpora(
     name: str, split: str, condition: str | None, language: str, on_error: OnError
 ) -> list[Corpus]:
-    from mmgap.corpus import load_corpus
+    from mmgap.corpus import load_corpus, takes_split
     from mmgap.corpus.pictograms import CONDITIONS
 
     if name != "pictograms":
-        return [load_corpus(name, on_error=on_error)]
+        options = {"split": split} if takes_split(name) else {}
+        return [load_corpus(name, on_error=on_error, **options)]
     if split == "train":
         return [load_corpus(name, split=split)]
     conditions = CONDITIONS if condition is None else (condition,)
