@@ -200,6 +200,64 @@ def gap(
 
 
 @app.command()
+def threshold(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    precision: Annotated[
+        float | None, typer.Option(help="Share of relevant pairs wanted among the accepted ones.")
+    ] = None,
+    false_accept_rate: Annotated[
+        float | None, typer.Option(help="Share of irrelevant pairs that may be accepted.")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(help="With which the target is to be reached, e.g. 0.95.")
+    ] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Folder of threshold.csv.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Below which score to reject, leg by leg; found on calibration, checked on test queries.
+
+    Example: `mmgap threshold --encoder mini-clip --false-accept-rate 0.001`
+    """
+    import pandas as pd
+
+    from mmgap.store import embed as embed_corpus
+    from mmgap.strategies import threshold_table
+
+    if (precision is None) == (false_accept_rate is None):
+        msg = "name one target: --precision 0.5 or --false-accept-rate 0.001"
+        raise MmgapError(msg)
+    if corpus != "pictograms":
+        msg = f"{corpus!r} has no calibration split; from Python, mmgap.scores.find_threshold"
+        raise MmgapError(msg)
+    pools = _corpora(corpus, "test", condition, language, "raise")
+    banks = _corpora(corpus, "calibration", condition, language, "raise")
+    tables = []
+    for model in _encoders(encoder, pools):
+        for pool, bank in zip(pools, banks, strict=True):
+            test = embed_corpus(pool, model, progress=not quiet)
+            table = threshold_table(
+                embed_corpus(bank, model, progress=not quiet),
+                test,
+                precision=precision,
+                false_accept_rate=false_accept_rate,
+                confidence=confidence,
+                n_resamples=200,
+            )
+            tables.append(table)
+            table.insert(0, "encoder", test.encoder.id)
+            table.insert(0, "corpus", pool.name)
+            _print_thresholds(table)
+    folder = out or paths.results_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.concat(tables, ignore_index=True)
+    table.to_csv(folder / "threshold.csv", index=False, float_format="%.6g")
+    typer.echo(f"written: {_shown(folder / 'threshold.csv')}")
+
+
+@app.command()
 def embed(
     corpus: CorpusOption = "pictograms",
     encoder: EncoderOption = None,
@@ -324,6 +382,22 @@ def _print_recall(table: pd.DataFrame) -> None:
     for corpus, part in overall.groupby("corpus", sort=False):
         shown = format_table(part.drop(columns="corpus")).map(_on_two_lines)
         _print(f"Recall on {corpus}: percent [95 % interval]", shown.reset_index())
+
+
+def _print_thresholds(table: pd.DataFrame) -> None:
+    first = table.iloc[0]
+    typer.echo(f"{first['corpus']}, {first['encoder']}: {first['measure']} {first['target']:g}")
+    for row in table.itertuples():
+        if row.reason:
+            typer.echo(f"  {row.leg}: no threshold; {row.reason}")
+            continue
+        typer.echo(
+            f"  {row.leg}: reject below {row.threshold:.3f} "
+            f"[{row.threshold_low:.3f}, {row.threshold_high:.3f}]; keeps {row.kept:.1%} of the "
+            f"relevant pairs\n    on test queries {row.realised:.3g} [{row.ci_low:.3g}, "
+            f"{row.ci_high:.3g}], keeps {row.realised_kept:.1%}: the promise "
+            + ("holds" if row.holds else "does not hold")
+        )
 
 
 def _on_two_lines(cell: str) -> str:

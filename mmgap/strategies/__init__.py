@@ -6,6 +6,7 @@ from mmgap.strategies.distributions import merged_text_share, relevance, score_d
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.run import run_strategies
 from mmgap.strategies.strategy import TRIVIAL, Strategy
+from mmgap.strategies.thresholds import threshold_table
 
 __all__ = [
     "TRIVIAL",
@@ -19,4 +20,5 @@ __all__ = [
     "run_strategies",
     "score_contrasts",
     "score_distributions",
+    "threshold_table",
 ]
