@@ -385,19 +385,19 @@ def _print_recall(table: pd.DataFrame) -> None:
 
 
 def _print_thresholds(table: pd.DataFrame) -> None:
-    first = table.iloc[0]
-    typer.echo(f"{first['corpus']}, {first['encoder']}: {first['measure']} {first['target']:g}")
-    for row in table.itertuples():
-        if row.reason:
-            typer.echo(f"  {row.leg}: no threshold; {row.reason}")
+    rows = table.to_dict("records")
+    typer.echo("{corpus}, {encoder}: {measure} {target:g}".format_map(rows[0]))
+    for row in rows:
+        if row["reason"]:
+            typer.echo("  {leg}: no threshold; {reason}".format_map(row))
             continue
-        typer.echo(
-            f"  {row.leg}: reject below {row.threshold:.3f} "
-            f"[{row.threshold_low:.3f}, {row.threshold_high:.3f}]; keeps {row.kept:.1%} of the "
-            f"relevant pairs\n    on test queries {row.realised:.3g} [{row.ci_low:.3g}, "
-            f"{row.ci_high:.3g}], keeps {row.realised_kept:.1%}: the promise "
-            + ("holds" if row.holds else "does not hold")
+        row["promise"] = "holds" if row["holds"] else "does not hold"
+        line = (
+            "  {leg}: reject below {threshold:.3f} [{threshold_low:.3f}, {threshold_high:.3f}]; "
+            "keeps {kept:.1%} of the relevant pairs\n    on test queries {realised:.3g} "
+            "[{ci_low:.3g}, {ci_high:.3g}], keeps {realised_kept:.1%}: the promise {promise}"
         )
+        typer.echo(line.format_map(row))
 
 
 def _on_two_lines(cell: str) -> str:
