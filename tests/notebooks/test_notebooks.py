@@ -41,7 +41,7 @@ FIGURE_KINDS = sorted(
 MAX_LINES = 20
 MAX_DEF_LINES = 5
 
-TEXTS = sorted((NOTEBOOKS / "text").glob("[0-9][0-9]_*.py"))
+TEXTS = sorted((NOTEBOOKS / "text").glob("[0-9][0-9]*_*.py"))
 TWINS = sorted(NOTEBOOKS.glob("*.ipynb"))
 PICTURES = sorted(FIGURES.rglob("*.png"))
 
