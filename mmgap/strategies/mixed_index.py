@@ -156,9 +156,12 @@ class MixedIndex:
         if isinstance(fitted, EmbeddingMitigation):
             sides = fitted.transform(sides)
         centres = [sides[leg].mean(axis=0) for leg in LEGS]
-        merged = self.judge_scores(self.scores(fitted), k)
-        own = _scores(fitted, {role: self.test[role] for role in ("query", self.leg)})[self.leg]
-        own = np.where(self.hidden[self.leg], np.nan, own)
+        both = self.scores(fitted)
+        merged = self.judge_scores(both, k)
+        own = both[self.leg]
+        if fitted is not None and fitted.uses_gallery:
+            own = _scores(fitted, {role: self.test[role] for role in ("query", self.leg)})[self.leg]
+            own = np.where(self.hidden[self.leg], np.nan, own)
         alone = judge_merged_hits({self.leg: own}, {self.leg: self.relevant}, k)
         return CuredMerge(
             float(np.linalg.norm(centres[0] - centres[1])),
