@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mmgap.corpus.schema import Corpus
     from mmgap.encoders.base import Encoder
+    from mmgap.store.vectors import Vectors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -206,6 +207,135 @@ def gap(
 
 
 @app.command()
+def threshold(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    precision: Annotated[
+        float | None, typer.Option(help="Share of relevant pairs wanted among the accepted ones.")
+    ] = None,
+    false_accept_rate: Annotated[
+        float | None, typer.Option(help="Share of irrelevant pairs that may be accepted.")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(help="With which the target is to be reached, e.g. 0.95.")
+    ] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Folder of threshold.csv.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Below which score to reject, leg by leg; found on calibration, checked on test queries.
+
+    Example: `mmgap threshold --encoder mini-clip --false-accept-rate 0.001`
+    """
+    import pandas as pd
+
+    from mmgap.store import embed as embed_corpus
+    from mmgap.strategies import threshold_table
+
+    if (precision is None) == (false_accept_rate is None):
+        msg = "name one target: --precision 0.5 or --false-accept-rate 0.001"
+        raise MmgapError(msg)
+    if corpus != "pictograms":
+        msg = f"{corpus!r} has no calibration split; from Python, mmgap.scores.find_threshold"
+        raise MmgapError(msg)
+    pools = _corpora(corpus, "test", condition, language, "raise")
+    banks = _corpora(corpus, "calibration", condition, language, "raise")
+    tables = []
+    for model in _encoders(encoder, pools):
+        for pool, bank in zip(pools, banks, strict=True):
+            test = embed_corpus(pool, model, progress=not quiet)
+            table = threshold_table(
+                embed_corpus(bank, model, progress=not quiet),
+                test,
+                precision=precision,
+                false_accept_rate=false_accept_rate,
+                confidence=confidence,
+                n_resamples=200,
+            )
+            tables.append(table)
+            table.insert(0, "encoder", test.encoder.id)
+            table.insert(0, "corpus", pool.name)
+            _print_thresholds(table)
+    folder = out or paths.results_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pd.concat(tables, ignore_index=True)
+    table.to_csv(folder / "threshold.csv", index=False, float_format="%.6g")
+    typer.echo(f"written: {_shown(folder / 'threshold.csv')}")
+
+
+@app.command()
+def leaderboard(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    top: Annotated[int, typer.Option(min=1, help="Show so many methods besides the legs.")] = 15,
+    out: Annotated[Path | None, typer.Option(help="Folder of leaderboard.csv.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """All methods of merging two legs, fitted on calibration and judged on test queries.
+
+    Writes results/leaderboard.csv. Example: `mmgap leaderboard --encoder mini-clip`
+
+    A corpus without a calibration split has its queries divided in two by lot.
+    """
+    from mmgap import strategies
+
+    tables = []
+    for where, calibration, test in _splits(corpus, encoder, condition, language, quiet):
+        table = strategies.leaderboard(calibration, test)
+        table.insert(2, "condition", where)
+        tables.append(table)
+        shown = strategies.format_leaderboard(table, top=top)
+        _print(f"{test.corpus.name}, {test.encoder.id}: percent [95 % interval]", shown)
+    typer.echo(
+        "against: difference to the better single leg, in points; * p < 0.05 after Holm. "
+        "worse: the smaller of T and I"
+    )
+    _write_table(tables, out, "leaderboard.csv")
+
+
+@app.command("label-budget")
+def label_budget(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    draws: Annotated[int, typer.Option(min=1, help="Sets of labels drawn for each number.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Folder of label_budget.csv.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Recall of calibrated fusion against the number of labelled pairs.
+
+    Writes results/label_budget.csv. Example: `mmgap label-budget --encoder mini-clip`
+    """
+    from mmgap import strategies
+
+    tables = []
+    for where, calibration, test in _splits(corpus, encoder, condition, language, quiet):
+        table = strategies.label_budget(calibration, test, n_draws=draws)
+        table.insert(2, "condition", where)
+        tables.append(table)
+        cells = table.assign(
+            labels=["none" if n != n else f"{n:g}" for n in table["n_labels"]],
+            cell=[
+                f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+                for value, low, high in zip(
+                    table["value"], table["ci_low"], table["ci_high"], strict=True
+                )
+            ],
+        )
+        wide = cells.pivot(index="method", columns="labels", values="cell").fillna("")
+        wide = wide.loc[list(dict.fromkeys(cells["method"])), list(dict.fromkeys(cells["labels"]))]
+        title = (
+            f"{test.corpus.name}, {test.encoder.id}: {table['measure'].iloc[0]} by labelled pairs"
+        )
+        _print(title, wide.reset_index())
+    _write_table(tables, out, "label_budget.csv")
+
+
+@app.command()
 def embed(
     corpus: CorpusOption = "pictograms",
     encoder: EncoderOption = None,
@@ -297,6 +427,35 @@ def _corpora(
     ]
 
 
+def _splits(
+    corpus: str, encoder: list[str] | None, condition: str | None, language: str, quiet: bool
+) -> Iterator[tuple[str, Vectors, Vectors]]:
+    """Condition, calibration and test vectors, one encoder after the other."""
+    from mmgap.store import embed as embed_corpus
+    from mmgap.strategies import split_queries
+
+    pools = _corpora(corpus, "test", condition, language, "raise")
+    own_split = corpus == "pictograms"
+    banks = _corpora(corpus, "calibration", condition, language, "raise") if own_split else pools
+    for model in _encoders(encoder, pools):
+        for pool, bank in zip(pools, banks, strict=True):
+            test = embed_corpus(pool, model, progress=not quiet)
+            if own_split:
+                name = next((doc.metadata.get("condition", "") for doc in pool.documents), "")
+                yield name, embed_corpus(bank, model, progress=not quiet), test
+            else:
+                yield ("", *split_queries(test))
+
+
+def _write_table(tables: list[pd.DataFrame], out: Path | None, name: str) -> None:
+    import pandas as pd
+
+    folder = out or paths.results_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.concat(tables, ignore_index=True).to_csv(folder / name, index=False, float_format="%.6g")
+    typer.echo(f"written: {_shown(folder / name)}")
+
+
 def _encoders(names: list[str] | None, corpora: list[Corpus]) -> Iterator[Encoder | None]:
     """Load one encoder after the other; None for embeddings that are there already."""
     from mmgap.corpus import FeatureCorpus
@@ -332,6 +491,22 @@ def _print_recall(table: pd.DataFrame) -> None:
     for corpus, part in overall.groupby("corpus", sort=False):
         shown = format_table(part.drop(columns="corpus")).map(_on_two_lines)
         _print(f"Recall on {corpus}: percent [95 % interval]", shown.reset_index())
+
+
+def _print_thresholds(table: pd.DataFrame) -> None:
+    rows = table.to_dict("records")
+    typer.echo("{corpus}, {encoder}: {measure} {target:g}".format_map(rows[0]))
+    for row in rows:
+        if row["reason"]:
+            typer.echo("  {leg}: no threshold; {reason}".format_map(row))
+            continue
+        row["promise"] = "holds" if row["holds"] else "does not hold"
+        line = (
+            "  {leg}: reject below {threshold:.3f} [{threshold_low:.3f}, {threshold_high:.3f}]; "
+            "keeps {kept:.1%} of the relevant pairs\n    on test queries {realised:.3g} "
+            "[{ci_low:.3g}, {ci_high:.3g}], keeps {realised_kept:.1%}: the promise {promise}"
+        )
+        typer.echo(line.format_map(row))
 
 
 def _on_two_lines(cell: str) -> str:

@@ -88,7 +88,8 @@ A small text-image encoder bundled with mmgap so that the modality gap can be se
 ## How it was trained
 
 By `scripts/train_mini.py`, seed {training["seed"]}, on the train split of `pictograms` alone:
-{training["n_pictures"]} pictures of {training["n_concepts"]} concepts and the texts of those concepts. The hash of what it read is in
+{training["n_pictures"]} pictures of {training["n_concepts"]} concepts and the queries of those concepts (names, keywords,
+descriptions); the texts of the documents were not used. The hash of what it read is in
 `config.json`, and a test compares it with the corpus. The calibration split was watched; the test split was not read.
 
 {stages}

@@ -46,7 +46,7 @@ class NotebookError(Exception):
 def texts(names: Sequence[str] = (), folder: Path | None = None) -> list[Path]:
     """Return the text twins, all or those whose file name starts with one of ``names``."""
     folder = folder or NOTEBOOKS
-    found = sorted((folder / "text").glob("[0-9][0-9]_*.py"))
+    found = sorted((folder / "text").glob("[0-9][0-9]*_*.py"))
     if not found:
         msg = f"no notebook text in {folder.name}/text (expected NN_slug.py)"
         raise NotebookError(msg)

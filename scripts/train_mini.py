@@ -5,7 +5,7 @@
     python scripts/train_mini.py sweep                       # five minutes more
 
 First the image tower learns to see drawings: from ImageNet weights, at 96 and then at 128 pixels,
-its vectors are drawn to the frozen sentence vectors of the texts of the same concept (locked-text
+its vectors are drawn to the frozen sentence vectors of the same concept's queries (locked-text
 tuning, Zhai et al., CVPR 2022). That is ``mini-aligned``. Then fresh heads are trained on that
 tower, which stays as it is, and on the frozen sentence vectors; they differ in the loss alone:
 
@@ -89,11 +89,11 @@ class TrainingSet:
     may_flip: np.ndarray  # (n_picture,) bool
     sentences: torch.Tensor  # (n_text, 384)
     names: list[np.ndarray]  # per concept: rows of ``sentences`` that are names
-    others: list[np.ndarray]  # per concept: rows that are descriptions, keywords ...
+    others: list[np.ndarray]  # per concept: rows that are keywords, descriptions ...
 
 
 def load_training_set(sentence_tower: SentenceTower) -> TrainingSet:
-    """Read the train split; texts are the concept's train queries and informative documents."""
+    """Read the train split. Texts are the concept's queries alone, no document text."""
     corpus = load_pictograms(split="train")
     concepts = sorted({document.metadata["concept"] for document in corpus.documents})
     number = {concept: index for index, concept in enumerate(concepts)}
@@ -102,9 +102,6 @@ def load_training_set(sentence_tower: SentenceTower) -> TrainingSet:
     for query in corpus.queries:
         kind = names if query.metadata["phrasing"] == "name" else others
         kind[number[query.metadata["concept"]]].add(query.text)
-    for document in corpus.documents:
-        if document.text and document.metadata["informative"] == "True":
-            others[number[document.metadata["concept"]]].add(document.text)
     texts = sorted({text for group in (names, others) for own in group.values() for text in own})
     row = {text: index for index, text in enumerate(texts)}
 
@@ -431,7 +428,7 @@ def training_facts(data: TrainingSet, seed: int, stages: int) -> dict:
         "stages": [asdict(recipe) for recipe in (STAGE_1, STAGE_2)[:stages]],
         "seed": seed,
         "n_pictures": len(data.concept),
-        "n_concepts": len(data.names),
+        "n_concepts": len(np.unique(data.concept)),
         "train_split_sha256": train_split_sha256(),
     }
 

@@ -1,4 +1,4 @@
-"""Recall, hit, nDCG and MRR that say what ties do to them.
+"""Recall, hit, nDCG, MRR and MAP that say what ties do to them.
 
 Documents with equal scores have no order. Each measure is therefore given three times: its mean
 over all orders of the tied documents, in closed form, and its best and worst value over them.
@@ -7,47 +7,51 @@ All measures lie in [0, 1] and larger is better.
 Every closed form rests on one number per place of the list. For measures that are sums over places
 (recall, DCG) it is the mean gain of the place's group of ties. For measures that stop at the first
 relevant document (hit, MRR) it is the chance that the place holds a relevant document when no
-earlier one does. Sorting each group by gain, best or worst first, gives the two bounds.
+earlier one does. For average precision it is the mean product of relevance and precision.
+
+The bounds are the two orders that sort each group by gain, best or worst first. No other order
+does better or worse: no measure here falls when a document of larger gain changes places with one
+of smaller gain below it, whatever the cut-off, since discounts only shrink down the list.
+
+Two measures are called recall. **Recall** (:func:`recall`) is the share of a query's relevant
+documents that were found: that of trec_eval, MTEB and EDIS. **Hit** (:func:`hit`) is whether at
+least one was found: success@k of trec_eval, hit rate of MTEB and ranx, and what CLIP papers and
+M-BEIR (UniIR) report as "Recall@k". They agree where every query has one relevant document, else
+hit is the larger one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mmgap.evaluation.tie_groups import OverTies, TieGroups
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mmgap.evaluation.runs import Run
 
-NAMES = ("recall", "hit", "ndcg", "mrr")
+NAMES = ("recall", "hit", "ndcg", "ndcg_exp", "mrr", "map")
 """Measures that :func:`evaluate` knows; each may carry a cut-off, as in ``recall@10``."""
 
+ALIASES = {
+    "success": "hit",
+    "hit_rate": "hit",
+    "ndcg_burges": "ndcg_exp",
+    "rr": "mrr",
+    "ap": "map",
+}
+"""What trec_eval, ir_measures and ranx call the same measures."""
 
-@dataclass(frozen=True)
-class OverTies:
-    """A measure over the orders of tied documents, one value per query.
-
-    Parameters
-    ----------
-    expected : ndarray of shape (n_query,)
-        Mean over all orders, each equally likely.
-    optimistic : ndarray of shape (n_query,)
-        Largest value over all orders: tied relevant documents come first.
-    pessimistic : ndarray of shape (n_query,)
-        Smallest value over all orders: tied relevant documents come last.
-    """
-
-    expected: np.ndarray
-    optimistic: np.ndarray
-    pessimistic: np.ndarray
+GAINS = ("linear", "exponential")
+"""Gains that :func:`ndcg` knows: the grade itself, or 2^grade - 1."""
 
 
 def recall(
-    scores: np.ndarray,
+    scores: np.ndarray | TieGroups,
     gains: np.ndarray,
     n_relevant: np.ndarray,
     k: int | None = None,
@@ -59,8 +63,9 @@ def recall(
 
     Parameters
     ----------
-    scores : ndarray of shape (n_query, depth)
-        Descending in each row; of any sign; -inf marks an empty place.
+    scores : ndarray of shape (n_query, depth), or TieGroups
+        Descending in each row; of any sign; -inf marks an empty place. Several measures of the
+        same lists are faster with ``TieGroups(scores, tolerance)`` in its place.
     gains : ndarray of shape (n_query, depth)
         Grade of the document in each place, 0 where it is not judged. Ignored in empty places.
     n_relevant : int array of shape (n_query,)
@@ -70,7 +75,8 @@ def recall(
     min_grade : float, default 1
         Lowest grade that counts as relevant.
     tolerance : float, default 0.0
-        Neighbours whose scores differ by no more than this are tied; 0 means exactly equal.
+        Neighbours whose scores differ by no more than this are tied; 0 means exactly equal. Groups
+        given as TieGroups keep their own.
 
     Returns
     -------
@@ -84,8 +90,9 @@ def recall(
 
     Notes
     -----
-    What CLIP papers call recall@k is :func:`hit`; both agree when every query has one relevant
-    document. Ties can only be seen in the list: one that is cut at exactly k shows none at k.
+    What CLIP papers and M-BEIR call recall@k is :func:`hit`; both agree when every query has one
+    relevant document. Ties can only be seen in the list: one that is cut at exactly k shows none
+    at k.
 
     References
     ----------
@@ -100,16 +107,13 @@ def recall(
     OverTies(expected=array([0.5]), optimistic=array([1.]), pessimistic=array([0.]))
     """
     groups, relevant = _relevant(scores, gains, min_grade, tolerance)
-    n_relevant = np.asarray(n_relevant)
-    if n_relevant.shape != relevant.shape[:1] or (n_relevant < 1).any():
-        msg = f"n_relevant must hold a number >= 1 for each of the {len(relevant)} queries"
-        raise ValueError(msg)
+    n_relevant = _at_least_one(n_relevant, len(relevant))
     k = _cut_off(k)
     return _over_ties(groups, relevant, groups.mean, lambda place: place[:, :k].sum(1) / n_relevant)
 
 
 def hit(
-    scores: np.ndarray,
+    scores: np.ndarray | TieGroups,
     gains: np.ndarray,
     k: int | None = None,
     *,
@@ -127,7 +131,7 @@ def hit(
     -------
     values : OverTies
         0 or 1, and in between where ties leave it to chance; larger is better. Also called
-        success@k and, in CLIP papers, recall@k.
+        success@k, hit rate and, in CLIP papers and M-BEIR, recall@k.
 
     Raises
     ------
@@ -153,7 +157,7 @@ def hit(
 
 
 def mrr(
-    scores: np.ndarray,
+    scores: np.ndarray | TieGroups,
     gains: np.ndarray,
     k: int | None = None,
     *,
@@ -200,28 +204,102 @@ def mrr(
     return _over_ties(groups, relevant, groups.chance, first)
 
 
+def average_precision(
+    scores: np.ndarray | TieGroups,
+    gains: np.ndarray,
+    n_relevant: np.ndarray,
+    k: int | None = None,
+    *,
+    min_grade: float = 1,
+    tolerance: float = 0.0,
+) -> OverTies:
+    """Precision at each relevant document of the first k, over the number of relevant documents.
+
+    A relevant document in place r adds the share of relevant documents in the first r places; one
+    that is not among the first k adds nothing.
+
+    Parameters
+    ----------
+    scores, gains, n_relevant, k, min_grade, tolerance
+        As in :func:`recall`.
+
+    Returns
+    -------
+    values : OverTies
+        In [0, 1]; larger is better; 1 when all relevant documents come first. Their mean over
+        queries is the mean average precision, MAP. Below 1 by necessity where ``n_relevant``
+        exceeds ``k``.
+
+    Raises
+    ------
+    ValueError
+        If a query has no relevant document, scores do not descend, or shapes disagree.
+
+    Notes
+    -----
+    With a cut-off the sum is divided by the number of all relevant documents, as trec_eval
+    (``map_cut``), ir_measures, ranx and MTEB do; some code divides by min(k, that number).
+
+    References
+    ----------
+    .. [1] McSherry and Najork, ECIR 2008, Sec. 3.
+    .. [2] Buckley and Voorhees, "Retrieval System Evaluation", in: TREC, MIT Press 2005.
+
+    Examples
+    --------
+    Relevant documents in places 1 and 3: (1/1 + 2/3) / 2.
+
+    >>> scores, gains = np.array([[0.9, 0.8, 0.7]]), np.array([[1, 0, 1]])
+    >>> average_precision(scores, gains, np.array([2])).expected.round(4)
+    array([0.8333])
+
+    The one relevant document shares the first two places: precision 1 or 1/2.
+
+    >>> average_precision(np.array([[0.5, 0.5]]), np.array([[0, 1]]), np.array([1])).expected
+    array([0.75])
+    """
+    groups, relevant = _relevant(scores, gains, min_grade, tolerance)
+    n_relevant = _at_least_one(n_relevant, len(relevant))
+    k = _cut_off(k)
+    rank = np.arange(1, relevant.shape[1] + 1)
+
+    def in_order(place: np.ndarray) -> np.ndarray:
+        return (place * np.cumsum(place, axis=1) / rank)[:, :k].sum(1) / n_relevant
+
+    if not groups.any_tied:
+        return _one_order(in_order(relevant))
+    return OverTies(
+        expected=groups.precision(relevant)[:, :k].sum(1) / n_relevant,
+        optimistic=in_order(groups.relevant_first(relevant)),
+        pessimistic=in_order(groups.relevant_last(relevant)),
+    )
+
+
 def ndcg(
-    scores: np.ndarray,
+    scores: np.ndarray | TieGroups,
     gains: np.ndarray,
     ideal_gains: np.ndarray,
     k: int | None = None,
     *,
+    gain: str = "linear",
     tolerance: float = 0.0,
 ) -> OverTies:
     """Discounted gain of the first k places over that of the best possible list.
 
-    A document of gain g in place r adds g / log2(r + 1): the linear gain of trec_eval and
-    ir_measures. For the exponential gain pass ``2.0**grade - 1`` in both arguments.
+    A document of gain g in place r adds g / log2(r + 1).
 
     Parameters
     ----------
     scores, k, tolerance
         As in :func:`recall`.
     gains : ndarray of shape (n_query, depth)
-        Gain of the document in each place; 0 where it is not judged. Negative ones count as 0.
+        Grade of the document in each place; 0 where it is not judged. Negative ones count as 0.
     ideal_gains : ndarray of shape (n_query, n_judged)
-        Gains of all judged documents of each query, retrieved or not, in any order; filled up
+        Grades of all judged documents of each query, retrieved or not, in any order; filled up
         with 0.
+    gain : {"linear", "exponential"}, default "linear"
+        What a grade is worth: itself, as in trec_eval, ir_measures and MTEB, or 2^grade - 1, as in
+        web search and learning to rank. The same where all grades are 0 or 1.
 
     Returns
     -------
@@ -231,13 +309,21 @@ def ndcg(
     Raises
     ------
     ValueError
-        If a query has no positive ideal gain, scores do not descend, or shapes disagree.
+        If a query has no positive ideal gain, the gain is unknown, scores do not descend, or
+        shapes disagree.
+
+    Notes
+    -----
+    The best possible list is cut at k too. The code of EDIS does not cut it, and gives grades 1, 2
+    and 3 the gains 0, 1 and 3; its nDCG@k is another measure, which many queries cannot bring to 1.
 
     References
     ----------
     .. [1] Järvelin and Kekäläinen, "Cumulated Gain-Based Evaluation of IR Techniques", ACM TOIS
-       2002.
-    .. [2] McSherry and Najork, ECIR 2008, Sec. 3 (ties).
+       2002 (linear gain).
+    .. [2] Burges et al., "Learning to Rank using Gradient Descent", ICML 2005, Sec. 6 (exponential
+       gain).
+    .. [3] McSherry and Najork, ECIR 2008, Sec. 3 (ties).
 
     Examples
     --------
@@ -245,24 +331,41 @@ def ndcg(
 
     >>> ndcg(np.array([[0.9, 0.1]]), np.array([[0, 1]]), np.array([[1]])).expected.round(4)
     array([0.6309])
+
+    Grade 2 stands second, grade 1 first: (1 + 3 / log2(3)) / (3 + 1 / log2(3)).
+
+    >>> grades = np.array([[1, 2]])
+    >>> ndcg(np.array([[0.9, 0.1]]), grades, grades, gain="exponential").expected.round(4)
+    array([0.7967])
     """
-    groups = _TieGroups(scores, tolerance)
+    if gain not in GAINS:
+        msg = f"unknown gain {gain!r}; use one of {', '.join(GAINS)}"
+        raise ValueError(msg)
+    groups = TieGroups.of(scores, tolerance)
     gains = np.maximum(groups.aligned(gains), 0)
-    ideal_gains = -np.sort(-np.maximum(ideal_gains, 0).astype(float), axis=1)
+    ideal_gains = np.maximum(ideal_gains, 0).astype(float)
+    if gain == "exponential":
+        gains, ideal_gains = np.exp2(gains) - 1, np.exp2(ideal_gains) - 1
     k = _cut_off(k)
-    best = _dcg(ideal_gains, k)
+    best = _dcg(-np.sort(-ideal_gains, axis=1), k)
     if best.shape != gains.shape[:1] or (best <= 0).any():
         msg = f"ideal_gains must hold a positive gain for each of the {len(gains)} queries"
         raise ValueError(msg)
-    return _over_ties(groups, gains, groups.mean, lambda place: _dcg(place, k) / best)
+    if not groups.any_tied:
+        return _one_order(_dcg(gains, k) / best)
+    return OverTies(
+        expected=_dcg(groups.mean(gains), k) / best,
+        optimistic=_dcg(groups.best_first(gains), k) / best,
+        pessimistic=_dcg(groups.worst_first(gains), k) / best,
+    )
 
 
-def tied_at(scores: np.ndarray, k: int, *, tolerance: float = 0.0) -> np.ndarray:
+def tied_at(scores: np.ndarray | TieGroups, k: int, *, tolerance: float = 0.0) -> np.ndarray:
     """Whether the cut-off at k falls inside a group of tied documents.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_query, depth)
+    scores : ndarray of shape (n_query, depth), or TieGroups
         As in :func:`recall`.
     k : int
     tolerance : float, default 0.0
@@ -283,7 +386,7 @@ def tied_at(scores: np.ndarray, k: int, *, tolerance: float = 0.0) -> np.ndarray
     >>> tied_at(np.array([[3.0, 2.0, 2.0], [3.0, 2.0, 1.0]]), k=2)
     array([ True, False])
     """
-    groups = _TieGroups(scores, tolerance)
+    groups = TieGroups.of(scores, tolerance)
     _cut_off(k)
     if k >= groups.shape[1]:
         return np.zeros(groups.shape[0], dtype=bool)
@@ -306,7 +409,8 @@ def evaluate(
     qrels : mapping of query id to mapping of document id to grade
         Judged documents that the run's pool does not hold still count in the denominators.
     measures : sequence of str
-        ``recall``, ``hit``, ``ndcg`` or ``mrr``, each with a cut-off (``@10``) or without.
+        Names as :func:`parse_measure` takes them: ``recall``, ``hit``, ``ndcg``, ``ndcg_exp``,
+        ``mrr`` or ``map``, each with a cut-off (``@10``) or without.
     min_grade : float or None, default None
         Lowest grade that counts as relevant; None takes ``qrels.min_grade``, or 1 where ``qrels``
         has none. nDCG uses the grades themselves.
@@ -339,20 +443,23 @@ def evaluate(
     if min_grade is None:
         min_grade = getattr(qrels, "min_grade", 1)
     gains, ideal_gains, n_relevant = _gather(run, qrels, min_grade)
-    ties = {"tolerance": tolerance}
-    relevance = {"min_grade": min_grade, "tolerance": tolerance}
+    groups = TieGroups(run.scores, tolerance)
     values = {}
     for measure in measures:
         name, k = parse_measure(measure)
         match name:
             case "recall":
-                result = recall(run.scores, gains, n_relevant, k, **relevance)
+                result = recall(groups, gains, n_relevant, k, min_grade=min_grade)
             case "hit":
-                result = hit(run.scores, gains, k, **relevance)
+                result = hit(groups, gains, k, min_grade=min_grade)
             case "mrr":
-                result = mrr(run.scores, gains, k, **relevance)
+                result = mrr(groups, gains, k, min_grade=min_grade)
+            case "map":
+                result = average_precision(groups, gains, n_relevant, k, min_grade=min_grade)
+            case "ndcg_exp":
+                result = ndcg(groups, gains, ideal_gains, k, gain="exponential")
             case _:
-                result = ndcg(run.scores, gains, ideal_gains, k, **ties)
+                result = ndcg(groups, gains, ideal_gains, k)
         values[measure] = result
     orders = ("expected", "optimistic", "pessimistic")
     return pd.DataFrame(
@@ -368,6 +475,29 @@ def evaluate(
 def parse_measure(measure: str) -> tuple[str, int | None]:
     """Split ``"recall@10"`` into ``("recall", 10)``; the cut-off is None where there is none.
 
+    Parameters
+    ----------
+    measure : str
+        A name, in upper or lower case, and a cut-off if wanted:
+
+        ==================  ================================  ==================================
+        name                function                          also called
+        ==================  ================================  ==================================
+        ``recall``          :func:`recall`                    share of relevant documents found
+        ``hit``             :func:`hit`                       ``success``, ``hit_rate``; recall@k
+                                                              in CLIP papers and M-BEIR
+        ``ndcg``            :func:`ndcg`, linear gain         trec_eval's ``ndcg_cut``
+        ``ndcg_exp``        :func:`ndcg`, exponential gain    ``ndcg_burges``
+        ``mrr``             :func:`mrr`                       ``rr``
+        ``map``             :func:`average_precision`         ``ap``; trec_eval's ``map_cut``
+        ==================  ================================  ==================================
+
+    Returns
+    -------
+    name : str
+        One of the first column.
+    k : int or None
+
     Raises
     ------
     ValueError
@@ -375,86 +505,53 @@ def parse_measure(measure: str) -> tuple[str, int | None]:
 
     Examples
     --------
-    >>> parse_measure("ndcg@10"), parse_measure("mrr")
-    (('ndcg', 10), ('mrr', None))
+    >>> parse_measure("ndcg@10"), parse_measure("mrr"), parse_measure("AP@100")
+    (('ndcg', 10), ('mrr', None), ('map', 100))
     """
     name, at, k = measure.partition("@")
+    name = ALIASES.get(name.lower(), name.lower())
     if name not in NAMES or (at and not (k.isdecimal() and int(k) > 0)):
         msg = f"unknown measure {measure!r}; use one of {', '.join(NAMES)}, e.g. 'recall@10'"
         raise ValueError(msg)
     return name, int(k) if at else None
 
 
-class _TieGroups:
-    """The groups of equal scores in each row, and what a place of the list holds given them."""
-
-    def __init__(self, scores: np.ndarray, tolerance: float) -> None:
-        scores = np.asarray(scores, dtype=np.float64)
-        if scores.ndim != 2 or np.isnan(scores).any() or (scores[:, 1:] > scores[:, :-1]).any():
-            msg = (
-                "scores must have shape (n_query, depth), descend in each row and hold no NaN; "
-                f"got shape {scores.shape}. Sort each row, best first, with -inf in empty places"
-            )
-            raise ValueError(msg)
-        self.shape = scores.shape
-        self.empty = np.isneginf(scores)
-        self.starts = np.ones(scores.shape, dtype=bool)
-        self.starts[:, 1:] = scores[:, 1:] < scores[:, :-1] - tolerance
-        # Each row begins a group, so groups may be numbered through the flattened rows.
-        self.label = np.cumsum(self.starts.ravel()) - 1
-        self.size = np.bincount(self.label)
-        # How many places of the group remain, this one included.
-        end = np.cumsum(self.size)[self.label]
-        self.remaining = (end - np.arange(scores.size)).reshape(scores.shape)
-
-    def aligned(self, gains: np.ndarray) -> np.ndarray:
-        """Gains as floats, 0 in empty places."""
-        gains = np.asarray(gains, dtype=np.float64)
-        if gains.shape != self.shape:
-            msg = f"gains {gains.shape} must have the shape of scores {self.shape}"
-            raise ValueError(msg)
-        return np.where(self.empty, 0.0, gains)
-
-    def total(self, gains: np.ndarray) -> np.ndarray:
-        return np.bincount(self.label, weights=gains.ravel())[self.label].reshape(self.shape)
-
-    def mean(self, gains: np.ndarray) -> np.ndarray:
-        """Gain to expect in each place."""
-        return self.total(gains) / self.size[self.label].reshape(self.shape)
-
-    def chance(self, relevant: np.ndarray) -> np.ndarray:
-        """Probability of a relevant document in each place if its group has shown none before."""
-        return np.minimum(self.total(relevant) / self.remaining, 1.0)
-
-    def best_first(self, gains: np.ndarray) -> np.ndarray:
-        return gains.ravel()[np.lexsort((-gains.ravel(), self.label))].reshape(self.shape)
-
-    def worst_first(self, gains: np.ndarray) -> np.ndarray:
-        return gains.ravel()[np.lexsort((gains.ravel(), self.label))].reshape(self.shape)
-
-
 def _over_ties(
-    groups: _TieGroups,
-    gains: np.ndarray,
+    groups: TieGroups,
+    relevant: np.ndarray,
     expectation: Callable[[np.ndarray], np.ndarray],
     measure: Callable[[np.ndarray], np.ndarray],
 ) -> OverTies:
+    if not groups.any_tied:
+        return _one_order(measure(relevant))
     return OverTies(
-        expected=measure(expectation(gains)),
-        optimistic=measure(groups.best_first(gains)),
-        pessimistic=measure(groups.worst_first(gains)),
+        expected=measure(expectation(relevant)),
+        optimistic=measure(groups.relevant_first(relevant)),
+        pessimistic=measure(groups.relevant_last(relevant)),
     )
 
 
+def _one_order(values: np.ndarray) -> OverTies:
+    return OverTies(values, values.copy(), values.copy())
+
+
 def _relevant(
-    scores: np.ndarray, gains: np.ndarray, min_grade: float, tolerance: float
-) -> tuple[_TieGroups, np.ndarray]:
+    scores: np.ndarray | TieGroups, gains: np.ndarray, min_grade: float, tolerance: float
+) -> tuple[TieGroups, np.ndarray]:
     """Tie groups and, for each place, 1.0 if it holds a relevant document, else 0.0."""
     if min_grade <= 0:
         msg = f"min_grade must be positive, got {min_grade}: documents not judged have grade 0"
         raise ValueError(msg)
-    groups = _TieGroups(scores, tolerance)
+    groups = TieGroups.of(scores, tolerance)
     return groups, (groups.aligned(gains) >= min_grade).astype(np.float64)
+
+
+def _at_least_one(n_relevant: np.ndarray, n_query: int) -> np.ndarray:
+    n_relevant = np.asarray(n_relevant)
+    if n_relevant.shape != (n_query,) or (n_relevant < 1).any():
+        msg = f"n_relevant must hold a number >= 1 for each of the {n_query} queries"
+        raise ValueError(msg)
+    return n_relevant
 
 
 def _cut_off(k: int | None) -> int | None:
@@ -465,8 +562,8 @@ def _cut_off(k: int | None) -> int | None:
 
 
 def _dcg(gains: np.ndarray, k: int | None) -> np.ndarray:
-    rank = np.arange(1, gains.shape[1] + 1)
-    return (gains / np.log2(rank + 1))[:, :k].sum(axis=1)
+    gains = gains[:, :k]
+    return (gains / np.log2(np.arange(2, gains.shape[1] + 2))).sum(axis=1)
 
 
 def _gather(

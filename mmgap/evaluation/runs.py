@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Run:
             query = self.query_ids[int(np.isnan(self.scores).any(axis=1).argmax())]
             msg = f"run {self.name!r} has a score that is not a number for query {query!r}"
             raise ValueError(msg)
-        if (np.diff(np.where(np.isinf(self.scores), -1e30, self.scores), axis=1) > 0).any():
+        if (self.scores[:, 1:] > self.scores[:, :-1]).any():
             msg = f"run {self.name!r}: every row of scores must descend; sort the candidates first"
             raise ValueError(msg)
 
@@ -82,6 +83,65 @@ class Run:
             np.take_along_axis(candidates, order, axis=1),
             np.take_along_axis(scores, order, axis=1),
         )
+
+    @classmethod
+    def from_dict(
+        cls,
+        name: str,
+        scores: Mapping[str, Mapping[str, float]],
+        *,
+        query_ids: Sequence[str] | None = None,
+    ) -> Run:
+        """Make a run of ``{query_id: {doc_id: score}}``, the form of ranx and ir_measures.
+
+        Parameters
+        ----------
+        name : str
+        scores : mapping of query id to mapping of document id to score
+            Documents in any order; larger is better.
+        query_ids : sequence of str or None, default None
+            The queries wanted, in this order; one that ``scores`` lacks gets an empty list. None
+            takes those of ``scores``.
+
+        Returns
+        -------
+        run : Run
+            Its pool holds the documents that ``scores`` names, in the order of first mention.
+
+        Examples
+        --------
+        >>> run = Run.from_dict("demo", {"q1": {"d1": 0.1, "d2": 0.9}}, query_ids=["q1", "q2"])
+        >>> run.indices
+        array([[ 1,  0],
+               [-1, -1]])
+        """
+        wanted = list(scores) if query_ids is None else list(query_ids)
+        rows = [scores.get(query_id, {}) for query_id in wanted]
+        position: dict[str, int] = {}
+        for row in rows:
+            for doc_id in row:
+                position.setdefault(doc_id, len(position))
+        shape = (len(rows), max(map(len, rows), default=0))
+        candidates, values = np.full(shape, -1), np.full(shape, -np.inf)
+        for at, row in enumerate(rows):
+            candidates[at, : len(row)] = [position[doc_id] for doc_id in row]
+            values[at, : len(row)] = [*row.values()]
+        return cls.from_scores(name, wanted, list(position), candidates, values)
+
+    @classmethod
+    def from_trec(
+        cls, path: str | Path, *, name: str | None = None, query_ids: Sequence[str] | None = None
+    ) -> Run:
+        """Read a TREC run file, or the JSON of ranx: :func:`mmgap.evaluation.read_run`."""
+        from mmgap.evaluation.exchange import read_run
+
+        return read_run(path, name=name, query_ids=query_ids)
+
+    def to_trec(self, path: str | Path, *, tag: str | None = None) -> None:
+        """Write a TREC run file, or the JSON of ranx: :func:`mmgap.evaluation.write_run`."""
+        from mmgap.evaluation.exchange import write_run
+
+        write_run(self, path, tag=tag)
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """Return ``{query_id: {doc_id: score}}``, the form of ranx and ir_measures."""

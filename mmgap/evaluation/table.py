@@ -67,7 +67,14 @@ def recall_table(
 
     Notes
     -----
-    Ties at the cut-off are seen only in lists longer than it: keep runs deeper than ``k``.
+    Ties at the cut-off are seen only in lists longer than it: keep runs deeper than ``k``. The
+    table itself does not warn; ``detect_ties_in_table(table, legs)`` says in which rows ties
+    decide, and where only the optimistic value beats the best single leg.
+
+    See Also
+    --------
+    detect_ties_in_table : warns of what ties did.
+    difference_table : tests and effect sizes against the best single leg.
 
     Examples
     --------

@@ -1,5 +1,9 @@
 """Where sources and science meet: vectors in, candidate lists, runs and distributions out."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.cost import (
@@ -15,9 +19,14 @@ from mmgap.strategies.cost import (
 from mmgap.strategies.distributions import merged_text_share, relevance, score_distributions
 from mmgap.strategies.first_stage import find_pool, first_stage, margin_threshold, margins
 from mmgap.strategies.gap_report import GapReport, gap_report
+from mmgap.strategies.label_budget import label_budget
+from mmgap.strategies.leaderboard import format_leaderboard, leaderboard
+from mmgap.strategies.method import FittedMethod, Method
 from mmgap.strategies.open_points import OPEN_POINTS, OpenPoint, open_points
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pair_store import PairStore
+from mmgap.strategies.pool import Pool
+from mmgap.strategies.probe import halve_pairs, one_entry_per_modality, probe_table, worse_direction
 from mmgap.strategies.rerank import CostedRun, run_two_stage
 from mmgap.strategies.run import run_strategies
 from mmgap.strategies.score_pairs import score_pairs
@@ -29,20 +38,31 @@ from mmgap.strategies.seed_table import (
     seed_strategies,
     seed_table,
 )
+from mmgap.strategies.split import split_queries
 from mmgap.strategies.strategy import TRIVIAL, Strategy
+from mmgap.strategies.thresholds import threshold_table
 from mmgap.strategies.two_stage import TwoStage
 
+if TYPE_CHECKING:
+    from mmgap.strategies.methods import METHODS
+    from mmgap.strategies.probe_methods import PROBE_METHODS
+
 __all__ = [
+    "METHODS",
     "OPEN_POINTS",
+    "PROBE_METHODS",
     "PUBLISHED",
     "SEED_TABLE",
     "TRIVIAL",
     "Candidates",
     "CostedRun",
+    "FittedMethod",
     "GapReport",
+    "Method",
     "OpenPoint",
     "PairScorer",
     "PairStore",
+    "Pool",
     "Strategy",
     "TwoStage",
     "best_by_budget",
@@ -56,13 +76,19 @@ __all__ = [
     "find_candidates",
     "find_pool",
     "first_stage",
+    "format_leaderboard",
     "format_seed_table",
     "gap_report",
+    "halve_pairs",
+    "label_budget",
+    "leaderboard",
     "margin_threshold",
     "margins",
     "merged_text_share",
+    "one_entry_per_modality",
     "open_points",
     "pareto_front",
+    "probe_table",
     "relevance",
     "run_strategies",
     "run_two_stage",
@@ -71,4 +97,20 @@ __all__ = [
     "score_pairs",
     "seed_strategies",
     "seed_table",
+    "split_queries",
+    "threshold_table",
+    "worse_direction",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Build the registries of methods when they are first used: they need scikit-learn."""
+    if name == "METHODS":
+        from mmgap.strategies.methods import METHODS as found
+    elif name == "PROBE_METHODS":
+        from mmgap.strategies.probe_methods import PROBE_METHODS as found  # type: ignore[assignment]
+    else:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = found
+    return found

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from PIL import Image
 
+import mmgap.plots
 from mmgap.plots.save import MIN_ALT
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,10 +32,16 @@ HEADINGS = (
 )
 """Beginnings of the level-2 headings, in this order; others may stand between them."""
 
+FIGURE_KINDS = sorted(
+    set(mmgap.plots.__all__)
+    & {path.stem for path in Path(mmgap.plots.__file__).parent.glob("*.py")} - {"save", "style"}
+)
+"""Functions that return a figure have a file of their name."""
+
 MAX_LINES = 20
 MAX_DEF_LINES = 5
 
-TEXTS = sorted((NOTEBOOKS / "text").glob("[0-9][0-9]_*.py"))
+TEXTS = sorted((NOTEBOOKS / "text").glob("[0-9][0-9]*_*.py"))
 TWINS = sorted(NOTEBOOKS.glob("*.ipynb"))
 PICTURES = sorted(FIGURES.rglob("*.png"))
 
@@ -175,8 +182,7 @@ def test_nothing_forbidden_stands_in_code(text):
 @each_text
 def test_every_figure_goes_through_save(text):
     source = "\n".join(cell.source for cell in cells(text))
-    kinds = ("score_histograms", "shared_space", "recall_bars", "gallery", "temperature_sweep")
-    makers = "|".join([*kinds, "difference_dots", "subplots"])
+    makers = "|".join([*FIGURE_KINDS, "subplots"])
     made = len(re.findall(rf"\b(?:{makers}|new_figure)\(", source))
     axes = len(re.findall(r"=\s*\w+\.subplots\(", source)) if "new_figure(" in source else 0
     saved = len(re.findall(r"\bsave\(", source))

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from probe import FEATURES, HALF, PAIRED, half_embeddings, measured, unmatched, without_itself
 
-from mmgap.evaluation import recall
-from mmgap.paths import oracles_dir
-from mmgap.scores import modality_share
+from mmgap.mitigate import dot_scores
 from mmgap.scores.calibrate import CALIBRATORS, PlattCalibrator, fit_legs
 from mmgap.scores.normalise import (
     DBSFNormaliser,
@@ -17,47 +16,15 @@ from mmgap.scores.normalise import (
 from mmgap.scores.threshold import find_threshold
 from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
 
-FEATURES = oracles_dir() / "features_clip.npy"
 pytestmark = pytest.mark.skipif(
     not FEATURES.exists(), reason=f"{FEATURES} does not exist; set MMGAP_ORACLES to its folder"
 )
-HALF = 250
-PAIRED = np.eye(HALF, dtype=bool)
 
 
 @pytest.fixture(scope="module")
 def halves():
     """Scores of calibration and test half, leg by leg: caption i against captions and images."""
-    rows = np.load(FEATURES, allow_pickle=False).astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    order = np.random.default_rng(0).permutation(500)
-
-    def scores(part):
-        image, text = rows[:, part]
-        return {"text": np.where(PAIRED, np.nan, text @ text.T), "image": text @ image.T}
-
-    return scores(order[:HALF]), scores(order[HALF:])
-
-
-def unmatched(scores):
-    """The bank: all pairs of different items."""
-    return {leg: np.where(PAIRED, np.nan, values) for leg, values in scores.items()}
-
-
-def measured(text, image):
-    """Recall of the matching image in the merged pool, and the share of texts among ten."""
-    merged = np.concatenate([np.where(np.isnan(text), -np.inf, text), image], axis=1)
-    order = np.argsort(-merged, axis=1, kind="stable")
-    at = np.take_along_axis(merged, order, axis=1)
-    gains = (order == HALF + np.arange(HALF)[:, None]).astype(int)
-    ones = np.ones(HALF, dtype=int)
-    found = {k: recall(at, gains, ones, k, tolerance=1e-12) for k in (1, 5, 10)}
-    first = [float(getattr(found[1], how).mean()) for how in OVER_TIES]
-    share = modality_share(np.where(order < HALF, "text", "image"), k=10).mean()
-    return first, [found[5].expected.mean(), found[10].expected.mean()], share
-
-
-OVER_TIES = ("optimistic", "expected", "pessimistic")
+    return tuple(without_itself(dot_scores(half)) for half in half_embeddings())
 
 
 @pytest.mark.parametrize(

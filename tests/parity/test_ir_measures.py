@@ -1,10 +1,15 @@
-"""The same numbers as ir_measures (trec_eval) where no documents are tied."""
+"""The same numbers as ir_measures (trec_eval), ranx and scikit-learn; ties where they know any."""
 
 import ir_measures
 import numpy as np
 import pytest
+import pytrec_eval
+from sklearn.metrics import ndcg_score
 
-from mmgap.evaluation import Run, evaluate
+from mmgap.evaluation import Run, evaluate, ndcg
+
+# numba says this of its own code when it compiles ranx for the first time.
+pytestmark = pytest.mark.filterwarnings("ignore::numba.core.errors.NumbaTypeSafetyWarning")
 
 N_QUERY, N_DOC, DEPTH = 40, 120, 30
 
@@ -42,7 +47,9 @@ def test_equals_ir_measures(run, qrels, k, min_grade):
         f"hit@{k}": ir_measures.Success(rel=min_grade) @ k,
         f"ndcg@{k}": ir_measures.nDCG @ k,
         f"mrr@{k}": ir_measures.RR(rel=min_grade) @ k,
+        f"map@{k}": ir_measures.AP(rel=min_grade) @ k,
         "mrr": ir_measures.RR(rel=min_grade),
+        "map": ir_measures.AP(rel=min_grade),
         "ndcg": ir_measures.nDCG,
     }
     values = evaluate(run, qrels, list(ours), min_grade=min_grade)
@@ -70,3 +77,65 @@ def test_one_order_of_ties_lies_between_the_bounds(run, qrels):
     assert (high - low).mean() > 0.05
     assert (reference >= low - 1e-12).all()
     assert (reference <= high + 1e-12).all()
+
+
+@pytest.mark.parametrize("k", [1, 10])
+def test_exponential_gain_is_trec_evals_on_exponential_grades(run, qrels, k):
+    exponential = {
+        query: {doc: 2**grade - 1 for doc, grade in row.items()} for query, row in qrels.items()
+    }
+    evaluator = pytrec_eval.RelevanceEvaluator(exponential, {f"ndcg_cut.{k}", "ndcg"})
+    theirs = evaluator.evaluate(run.to_dict())
+    values = evaluate(run, qrels, [f"ndcg_exp@{k}", "ndcg_exp"])["expected"]
+    for name, other in ((f"ndcg_exp@{k}", f"ndcg_cut_{k}"), ("ndcg_exp", "ndcg")):
+        reference = [theirs[query][other] for query in run.query_ids]
+        np.testing.assert_allclose(values[name], reference, atol=1e-12)
+
+
+def test_equals_ranx(run, qrels):
+    """Also where the lists end before the cut-off, and for a grade threshold."""
+    ranx = pytest.importorskip("ranx", reason="ranx is not installed")
+    relevant = {
+        query: {doc: grade for doc, grade in row.items() if grade > 0}
+        for query, row in qrels.items()
+    }  # ranx takes a judged document for a relevant one when it counts R
+    pairs = {
+        "recall@10": "recall@10",
+        "hit@10": "hit_rate@10",
+        "map": "map",
+        "map@10": "map@10",
+        "mrr@10": "mrr@10",
+        "ndcg@10": "ndcg@10",
+        "ndcg_exp@10": "ndcg_burges@10",
+    }
+    values = evaluate(run, qrels, list(pairs))["expected"]
+    theirs = ranx.Run(run.to_dict(), name="random")
+    found = ranx.evaluate(ranx.Qrels(relevant), theirs, list(pairs.values()), return_mean=False)
+    order = np.argsort(run.query_ids)  # ranx sorts query ids
+    for name, other in pairs.items():
+        np.testing.assert_allclose(values[name].iloc[order], found[other], atol=1e-12, err_msg=name)
+    graded = evaluate(run, qrels, ["map@10", "recall@10"], min_grade=2)["expected"].mean()
+    found = ranx.evaluate(ranx.Qrels(relevant), theirs, ["map@10-l2", "recall@10-l2"])
+    assert graded.to_list() == pytest.approx(list(found.values()))
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, None])
+@pytest.mark.parametrize("gain", ["linear", "exponential"])
+def test_expected_ndcg_is_what_scikit_learn_averages_over_ties(k, gain):
+    """scikit-learn averages gains over ties, by another formula; it needs the whole pool."""
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, 5, size=(60, 15)) / 4
+    grades = rng.integers(0, 4, size=scores.shape)
+    grades[:, 0] = 1
+    worth = grades if gain == "linear" else 2**grades - 1
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ours = ndcg(
+        np.take_along_axis(scores, order, axis=1),
+        np.take_along_axis(grades, order, axis=1),
+        grades,
+        k,
+        gain=gain,
+    )
+    reference = [ndcg_score([row], [score], k=k) for row, score in zip(worth, scores, strict=True)]
+    np.testing.assert_allclose(ours.expected, reference, atol=1e-12)
+    assert (ours.optimistic - ours.pessimistic).mean() > 0.1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgap.evaluation import hit, mrr, ndcg, recall
+from mmgap.evaluation import average_precision, hit, mrr, ndcg, recall
 
 
 def plain_recall(gains, n_relevant, k):
@@ -22,16 +22,25 @@ def plain_mrr(gains, k):
     return next((1 / rank for rank, gain in enumerate(gains[:k], start=1) if gain >= 1), 0.0)
 
 
-def plain_ndcg(gains, ideal, k):
+def plain_ap(gains, n_relevant, k):
+    precisions = [
+        sum(gain >= 1 for gain in gains[:rank]) / rank
+        for rank, gain in enumerate(gains[:k], start=1)
+        if gain >= 1
+    ]
+    return sum(precisions) / n_relevant
+
+
+def plain_ndcg(gains, ideal, k, worth=lambda grade: grade):
     def dcg(row):
-        return sum(gain / np.log2(rank + 1) for rank, gain in enumerate(row[:k], start=1))
+        return sum(worth(grade) / np.log2(rank + 1) for rank, grade in enumerate(row[:k], start=1))
 
     return dcg(gains) / dcg(sorted(ideal, reverse=True))
 
 
 @st.composite
 def lists(draw):
-    """Up to six places with many ties, some empty, and relevant documents not retrieved."""
+    """Up to six places with many ties and grades, some empty, and documents not retrieved."""
     level = st.sampled_from([-1.0, -0.25, 0.0, 0.5])
     scores = sorted(draw(st.lists(level, min_size=1, max_size=6)), reverse=True)
     n = len(scores)
@@ -65,6 +74,10 @@ def test_measures_equal_the_mean_and_bounds_over_all_orders(case):
         (hit(score_row, gain_row, k), lambda row: plain_hit(row, k)),
         (mrr(score_row, gain_row, k), lambda row: plain_mrr(row, k)),
         (ndcg(score_row, gain_row, np.array([ideal]), k), lambda row: plain_ndcg(row, ideal, k)),
+        (ndcg(score_row, gain_row, np.array([ideal]), k, gain="exponential"),
+         lambda row: plain_ndcg(row, ideal, k, lambda grade: 2**grade - 1)),
+        (average_precision(score_row, gain_row, np.array([n_relevant]), k),
+         lambda row: plain_ap(row, n_relevant, k)),
     ]  # fmt: skip
     for values, plain in pairs:
         found = [values.expected[0], values.optimistic[0], values.pessimistic[0]]
@@ -84,7 +97,45 @@ def test_the_order_given_to_tied_documents_does_not_matter(case, random):
         lambda row: hit(np.array([scores]), row, k),
         lambda row: mrr(np.array([scores]), row, k),
         lambda row: ndcg(np.array([scores]), row, ideal, k),
+        lambda row: ndcg(np.array([scores]), row, ideal, k, gain="exponential"),
+        lambda row: average_precision(np.array([scores]), row, n_relevant, k),
     ):
         one = measure(np.array([gains]))
         other = measure(np.array([[gains[place] for place in shuffled]]))
         assert vars(one) == {name: pytest.approx(value) for name, value in vars(other).items()}
+
+
+@given(lists(), st.integers(2, 3))
+def test_thresholds_count_grades_as_relevant_or_not(case, min_grade):
+    """A grade threshold is the same as judging in two grades."""
+    scores, gains, _, missed, k = case
+    missed = [*missed, 3]
+    n_relevant = np.array([sum(gain >= min_grade for gain in gains + missed)])
+    score_row, two_grades = np.array([scores]), (np.array([gains]) >= min_grade).astype(int)
+    for measure in (recall, average_precision):
+        one = measure(score_row, np.array([gains]), n_relevant, k, min_grade=min_grade)
+        other = measure(score_row, two_grades, n_relevant, k)
+        assert vars(one) == {name: pytest.approx(value) for name, value in vars(other).items()}
+
+
+def test_queries_do_not_touch_each_other():
+    """Many lists at once, some with ties and some without, equal one list at a time."""
+    rng = np.random.default_rng(0)
+    scores = -np.sort(-rng.integers(0, 9, size=(40, 8)) / 4.0, axis=1)
+    scores[::5] = np.linspace(1, 0, 8)
+    scores[7:12, 5:] = -np.inf
+    grades = rng.integers(0, 4, size=scores.shape)
+    grades[:, 0] = 2
+    n_relevant = (grades >= 1).sum(axis=1)
+    for measure in (
+        lambda q: recall(scores[q], grades[q], n_relevant[q], 3),
+        lambda q: average_precision(scores[q], grades[q], n_relevant[q], 5),
+        lambda q: hit(scores[q], grades[q], 2, min_grade=2),
+        lambda q: mrr(scores[q], grades[q], min_grade=3),
+        lambda q: ndcg(scores[q], grades[q], grades[q], 4, gain="exponential"),
+    ):
+        together = measure(slice(None))
+        for query in range(len(scores)):
+            alone = measure(slice(query, query + 1))
+            for order, values in vars(alone).items():
+                assert vars(together)[order][query] == pytest.approx(values[0])

@@ -34,7 +34,8 @@ from mmgap.scores.wilson import wilson_interval
         LikelihoodRatioCalibrator(monotone=True),
     ]
 )
-def test_scikit_learn_accepts(estimator, check):
+def test_scikit_learn_accepts(estimator, check, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # else scikit-learn skips a check
     check(estimator)
 
 

@@ -183,9 +183,7 @@ def test_import_is_quick_and_light() -> None:
     assert not HEAVY & set(runs[0][1].split())
 
 
-@pytest.mark.parametrize(
-    "room", ["corpus", "encoders", "store", "search", "scores", "fusion", "gap"]
-)
+@pytest.mark.parametrize("room", ["corpus", "encoders", "store", "search", *SCIENCE])
 def test_a_room_is_light(room: str) -> None:
     loaded = set(run(f"import sys, mmgap.{room}; print(*sys.modules)").split())
     assert not HEAVY & loaded

@@ -5,8 +5,18 @@ from math import log2
 import numpy as np
 import pytest
 
-from mmgap.evaluation import Run, evaluate, hit, mrr, ndcg, recall, tied_at
-from mmgap.evaluation.measures import parse_measure
+from mmgap.evaluation import (
+    Run,
+    TieGroups,
+    average_precision,
+    evaluate,
+    hit,
+    mrr,
+    ndcg,
+    parse_measure,
+    recall,
+    tied_at,
+)
 
 CLEAR = np.array([[0.9, 0.8, 0.7, 0.6]])
 ALL_TIED = np.full((1, 4), 0.5)
@@ -89,6 +99,67 @@ def test_ndcg_over_a_tied_group_uses_grades():
     )
 
 
+def test_average_precision_of_a_clear_list():
+    gains = np.array([[1, 0, 1, 1]])
+    assert triple(average_precision(CLEAR, gains, np.array([4]))) == pytest.approx(
+        [(1 / 1 + 2 / 3 + 3 / 4) / 4] * 3
+    )
+    assert triple(average_precision(CLEAR, gains, np.array([4]), k=3)) == pytest.approx(
+        [(1 / 1 + 2 / 3) / 4] * 3
+    )
+
+
+def test_average_precision_over_a_tied_group():
+    # Place 1 is relevant. Of the tied places 2 to 4, two are: three pairs, equally likely.
+    gains = np.array([[1, 0, 1, 1]])
+    orders = [1 + 2 / 2 + 3 / 3, 1 + 2 / 2 + 3 / 4, 1 + 2 / 3 + 3 / 4]
+    assert triple(average_precision(PART_TIED, gains, np.array([3]))) == pytest.approx(
+        [sum(orders) / 3 / 3, orders[0] / 3, orders[2] / 3]
+    )
+    cut = [1 + 2 / 2 + 3 / 3, 1 + 2 / 2, 1 + 2 / 3]
+    assert triple(average_precision(PART_TIED, gains, np.array([3]), k=3)) == pytest.approx(
+        [sum(cut) / 3 / 3, cut[0] / 3, cut[2] / 3]
+    )
+
+
+def test_exponential_gain():
+    gains, ideal = np.array([[0, 3, 0, 1]]), np.array([[1, 3, 2]])
+    best = 7 / log2(2) + 3 / log2(3) + 1 / log2(4)
+    assert triple(ndcg(CLEAR, gains, ideal, gain="exponential")) == pytest.approx(
+        [(7 / log2(3) + 1 / log2(5)) / best] * 3
+    )
+    binary = np.array([[0, 1, 0, 1]])
+    assert triple(ndcg(PART_TIED, binary, binary, gain="exponential")) == pytest.approx(
+        triple(ndcg(PART_TIED, binary, binary))
+    )
+    with pytest.raises(ValueError, match="unknown gain 'cubic'"):
+        ndcg(CLEAR, gains, ideal, gain="cubic")
+
+
+def test_groups_may_be_made_once():
+    gains, scores = np.array([[1, 0, 1, 1]]), np.array([[0.9, 0.8, 0.8 - 1e-9, 0.1]])
+    groups = TieGroups(scores, tolerance=1e-6)
+    for measure in (
+        lambda scores, **ties: recall(scores, gains, np.array([3]), 2, **ties),
+        lambda scores, **ties: average_precision(scores, gains, np.array([3]), **ties),
+        lambda scores, **ties: hit(scores, gains, 2, **ties),
+        lambda scores, **ties: mrr(scores, gains, **ties),
+        lambda scores, **ties: ndcg(scores, gains, gains, 2, **ties),
+    ):
+        assert triple(measure(groups)) == triple(measure(scores, tolerance=1e-6))
+    assert tied_at(groups, 2).tolist() == [True]
+
+
+def test_the_two_recalls_differ_where_several_documents_are_relevant():
+    gains = np.array([[1, 0, 1, 1]])
+    assert recall(CLEAR, gains, np.array([3]), k=2).expected[0] == pytest.approx(1 / 3)
+    assert hit(CLEAR, gains, k=2).expected[0] == 1
+    alone = np.array([[0, 1, 0, 0]])
+    for scores in (CLEAR, PART_TIED):
+        found = triple(recall(scores, alone, np.array([1]), k=2))
+        assert found == pytest.approx(triple(hit(scores, alone, k=2)))
+
+
 def test_ndcg_counts_a_negative_gain_as_none():
     scores, ideal = CLEAR, np.array([[1, -2]])
     assert triple(ndcg(scores, np.array([[-2, 1, 0, 0]]), ideal)) == pytest.approx(
@@ -105,6 +176,7 @@ def test_negative_scores_change_nothing(shift):
             lambda scores: hit(scores, gains, k=2),
             lambda scores: mrr(scores, gains),
             lambda scores: ndcg(scores, gains, gains, k=2),
+            lambda scores: average_precision(scores, gains, np.array([2])),
         ):
             assert triple(measure(scores + shift)) == triple(measure(scores))
 
@@ -120,6 +192,7 @@ def test_empty_places_hold_nothing_whatever_their_gain_says():
     assert triple(hit(scores, gains)) == [0, 0, 0]
     assert triple(mrr(scores, gains)) == [0, 0, 0]
     assert triple(ndcg(scores, gains, gains)) == [0, 0, 0]
+    assert triple(average_precision(scores, gains, np.array([2]))) == [0, 0, 0]
 
 
 def test_lists_shorter_than_the_cut_off():
@@ -175,6 +248,8 @@ def test_shapes_cut_offs_and_grades_are_checked():
         hit(CLEAR, np.zeros((1, 4)), min_grade=0)
     with pytest.raises(ValueError, match="n_relevant"):
         recall(CLEAR, np.zeros((1, 4)), np.array([0]))
+    with pytest.raises(ValueError, match="n_relevant"):
+        average_precision(CLEAR, np.zeros((1, 4)), np.array([1, 1]))
     with pytest.raises(ValueError, match="ideal_gains"):
         ndcg(CLEAR, np.zeros((1, 4)), np.zeros((1, 2)))
 
@@ -200,6 +275,31 @@ def test_evaluate_gathers_grades(run):
     assert values["mrr"].tolist() == [1 / 2, 1]
     best = 2 / log2(2) + 1 / log2(3)
     assert values["ndcg@2"].tolist() == pytest.approx([(2 / log2(3)) / best, 1])
+
+
+def test_evaluate_knows_all_measures_by_all_their_names(run):
+    qrels = {"q1": {"a": 3, "b": 1, "c": 1, "elsewhere": 1}, "q2": {"d": 1}}
+    names = {
+        "map": (1 / 1 + 2 / 2 + 3 / 3) / 4,
+        "AP@2": (1 / 1 + 2 / 2) / 4,
+        "ndcg_exp@1": 1 / 7,
+        "ndcg_burges@1": 1 / 7,
+        "nDCG@1": 1 / 3,
+        "RR": 1,
+        "success@1": 1,
+        "hit_rate@1": 1,
+    }
+    values = evaluate(run, qrels, list(names))["expected"]
+    assert values.loc["q1"].to_dict() == pytest.approx(names)
+
+
+def test_evaluate_applies_the_threshold_to_map(run):
+    qrels = {"q1": {"a": 3, "b": 2, "c": 1}, "q2": {"d": 3}}
+    values = evaluate(run, qrels, ["map", "ndcg_exp"], min_grade=2)["expected"]
+    assert values["map"].tolist() == pytest.approx([(1 / 2 + 2 / 3) / 2, 1])
+    assert values["ndcg_exp"]["q1"] == pytest.approx(
+        (1 + 7 / log2(3) + 3 / log2(4)) / (7 + 3 / log2(3) + 1 / log2(4))
+    )
 
 
 def test_evaluate_reads_min_grade_from_the_judgments(run):

@@ -623,7 +623,7 @@ def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_pa
         rank(vectors, texts, TwoStage("r", depth=1))
     for wrong in (float("nan"), float("inf")):
         broken = FakeReranker(lambda *_, wrong=wrong: wrong)
-        with pytest.raises(EncoderError, match="gave scores .* not finite"):
+        with pytest.raises(EncoderError, match=r"gave scores .* not finite"):
             rank(vectors, broken, TwoStage("r", depth=1))
     for option in ("lot", "image_side"):
         with pytest.raises(MmgapError, match=f"{option} is 0"):

@@ -1,0 +1,275 @@
+"""What all mitigations share: the roles, how vectors come in, and how legs are scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from mmgap.errors import MmgapError
+
+LEGS = ("text", "image")
+"""Roles of documents: what a query is compared with."""
+ROLES = ("query", *LEGS)
+"""What vectors can be: of queries, of documents' texts, of documents' images."""
+
+
+class Mitigation(ABC, BaseEstimator):
+    """Base of all mitigations: fitted on calibration vectors, gives the scores to merge by.
+
+    Attributes
+    ----------
+    needs : tuple of str
+        Roles that ``fit`` must be given. Others it takes where they are there.
+    uses_gallery : bool
+        Whether a score depends on the other documents that are passed, and not on query, document
+        and calibration data alone. Documents are known when they are indexed, so that this is no
+        leak; but adding a document then changes the scores of the others. No score ever depends
+        on the other *queries* that are passed.
+    """
+
+    needs: tuple[str, ...] = ()
+    uses_gallery = False
+
+    def fit(self, embeddings: Mapping[str, np.ndarray], y: object = None) -> Mitigation:  # noqa: ARG002
+        """Take what is needed from calibration data.
+
+        Parameters
+        ----------
+        embeddings : mapping of {"query", "text", "image"} to ndarray of shape (n, dim)
+            Vectors of calibration queries and documents, of one model, not paired. Rows are
+            brought to unit length in float64; nothing is modified. Never pass the queries that
+            results are reported on.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        MmgapError
+            If a role is missing or unknown, vectors have different dimensions, a row is zero or
+            not finite, or a parameter has a value that is not offered.
+        """
+        rows = check_embeddings(embeddings, type(self).__name__, needs=self.needs)
+        self.n_features_in_ = next(iter(rows.values())).shape[1]
+        self._fit(rows)
+        return self
+
+    @abstractmethod
+    def leg_scores(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Score the documents of every leg for every query.
+
+        Parameters
+        ----------
+        embeddings : mapping of role to ndarray of shape (n, dim)
+            ``query``, and ``text``, ``image`` or both.
+
+        Returns
+        -------
+        scores : dict of leg to float64 ndarray of shape (n_query, n_doc)
+            Larger = more similar, the legs on one scale as far as the method brings them there.
+            A row depends on its own query only, never on the other rows of ``query``.
+
+        Raises
+        ------
+        MmgapError
+            If there is no query role or no leg, or vectors cannot be used.
+        sklearn.exceptions.NotFittedError
+            If ``fit`` has not been called.
+        """
+
+    def _checked(
+        self, embeddings: Mapping[str, np.ndarray], needs: Sequence[str] = ()
+    ) -> dict[str, np.ndarray]:
+        check_is_fitted(self)
+        return check_embeddings(
+            embeddings, type(self).__name__, needs=needs, dim=self.n_features_in_
+        )
+
+    @abstractmethod
+    def _fit(self, rows: dict[str, np.ndarray]) -> None:
+        """Learn from unit rows of the roles that are there."""
+
+
+class EmbeddingMitigation(TransformerMixin, Mitigation):
+    """Base of the mitigations that change vectors; a subclass says in ``_transform`` how."""
+
+    def transform(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Change the vectors of each role.
+
+        Parameters
+        ----------
+        embeddings : mapping of role to ndarray of shape (n, dim)
+            Any of the roles fitted on. Rows are brought to unit length first.
+
+        Returns
+        -------
+        embeddings : dict of role to float64 ndarray of shape (n, dim)
+            The same roles and rows; unit rows unless the class says otherwise. Each row depends
+            on itself and on calibration data only.
+
+        Raises
+        ------
+        MmgapError
+            If vectors cannot be used, a role was not fitted on, or a row lands in the origin.
+        sklearn.exceptions.NotFittedError
+            If ``fit`` has not been called.
+        """
+        rows = self._checked(embeddings)
+        return {role: self._transform(role, values) for role, values in rows.items()}
+
+    def leg_scores(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Dot products of the transformed vectors, see :meth:`Mitigation.leg_scores`."""
+        return dot_scores(self.transform(embeddings))
+
+    def _unit(self, role: str, rows: np.ndarray) -> np.ndarray:
+        """Bring changed rows back to unit length; say where one landed in the origin."""
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        # The input had length 1, so that less than this is rounding error and has no direction.
+        gone = np.flatnonzero(lengths.ravel() < 1e-12)
+        if gone.size:
+            msg = (
+                f"{type(self).__name__} moves row {gone[0]} of {role!r} to the origin, where it "
+                f"has no direction ({gone.size} such rows of {len(rows)}); fit on more than one "
+                "item of each role, and leave out rows that equal the mean of their role"
+            )
+            raise MmgapError(msg)
+        return rows / lengths
+
+    @abstractmethod
+    def _transform(self, role: str, rows: np.ndarray) -> np.ndarray:
+        """Return the changed vectors of one role from its unit rows."""
+
+
+class ScoreMitigation(Mitigation):
+    """Base of the mitigations that change scores; a subclass says in ``_correct`` how.
+
+    They keep calibration vectors as banks, and so take memory and time with their number.
+    """
+
+    def leg_scores(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Corrected scores, see :meth:`Mitigation.leg_scores`."""
+        rows = self._checked(embeddings, needs=("query",))
+        raw = dot_scores(rows)
+        return self._correct(rows, raw)
+
+    @abstractmethod
+    def _correct(
+        self, rows: dict[str, np.ndarray], raw: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Corrected scores of each leg from unit rows of each role and their cosines."""
+
+
+def dot_scores(embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Dot products of every query with every document of each leg, as they come.
+
+    Parameters
+    ----------
+    embeddings : mapping of role to ndarray of shape (n, dim)
+        ``query``, and ``text``, ``image`` or both; not brought to unit length.
+
+    Returns
+    -------
+    scores : dict of leg to float64 ndarray of shape (n_query, n_doc)
+        Cosines, where rows have unit length.
+
+    Raises
+    ------
+    MmgapError
+        If there is no query role or no leg.
+
+    Examples
+    --------
+    >>> dot_scores({"query": np.array([[0.6, 0.8]]), "image": np.eye(2)})
+    {'image': array([[0.6, 0.8]])}
+    """
+    legs = [leg for leg in LEGS if leg in embeddings]
+    if "query" not in embeddings or not legs:
+        msg = (
+            "scores need the role 'query' and at least one of 'text' and 'image'; got "
+            f"{sorted(embeddings)}"
+        )
+        raise MmgapError(msg)
+    query = np.asarray(embeddings["query"], dtype=np.float64)
+    return {leg: query @ np.asarray(embeddings[leg], dtype=np.float64).T for leg in legs}
+
+
+def check_embeddings(
+    embeddings: Mapping[str, np.ndarray],
+    name: str,
+    *,
+    needs: Sequence[str] = (),
+    dim: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Return unit rows in float64 of every role.
+
+    Parameters
+    ----------
+    embeddings : mapping of role to array of shape (n, dim)
+    name : str
+        Who asks, for messages.
+    needs : sequence of str
+        Roles that must be there.
+    dim : int or None
+        Dimensions that they must have; None = all the same.
+
+    Raises
+    ------
+    MmgapError
+        If it is no mapping of roles to matrices of one width whose rows have a direction.
+
+    Examples
+    --------
+    >>> check_embeddings({"text": np.array([[3.0, 4.0]])}, "MeanCentring")
+    {'text': array([[0.6, 0.8]])}
+    """
+    if not isinstance(embeddings, Mapping):
+        msg = (
+            f"{name} takes a mapping of role to vectors, such as {{'query': ..., 'text': ..., "
+            f"'image': ...}}; got {type(embeddings).__name__}"
+        )
+        raise MmgapError(msg)
+    unknown, missing = set(embeddings) - set(ROLES), [r for r in needs if r not in embeddings]
+    if unknown or missing or not embeddings:
+        what = f"needs the roles {missing} too" if missing else f"takes the roles {list(ROLES)}"
+        msg = f"{name} {what}; got {list(embeddings)}"
+        raise MmgapError(msg)
+    rows = {role: _unit_rows(role, values) for role, values in embeddings.items()}
+    widths = {role: values.shape[1] for role, values in rows.items()}
+    if len(set(widths.values()) | ({dim} if dim else set())) > 1:
+        fitted = f" after a fit on {dim}" if dim else ""
+        msg = (
+            f"{name} got vectors of dimensions {widths}{fitted}; expected one space. Embed all "
+            "roles, of calibration and test data, with one model"
+        )
+        raise MmgapError(msg)
+    return rows
+
+
+def _unit_rows(role: str, values: np.ndarray) -> np.ndarray:
+    rows = np.asarray(values)
+    if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
+        msg = (
+            f"vectors of {role!r} must be real numbers of shape (n, dim), one row for each item, "
+            f"and hold at least one; got {rows.dtype} of shape {rows.shape}"
+        )
+        raise MmgapError(msg)
+    rows = rows.astype(np.float64)
+    # Squares of very long and very short rows leave float64: bring the largest entry to 1.
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    unusable = ~(np.isfinite(largest) & (largest > 0)).ravel()
+    if unusable.any():
+        row = int(np.argmax(unusable))
+        what = "is zero" if largest[row] == 0 else "holds NaN or infinity"
+        msg = (
+            f"row {row} of {role!r} {what}, so it has no direction ({unusable.sum()} such rows of "
+            f"{len(rows)}); leave out the items that could not be embedded"
+        )
+        raise MmgapError(msg)
+    rows /= largest
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

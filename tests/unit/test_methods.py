@@ -1,0 +1,426 @@
+"""Methods on score tables small enough to work out by hand, and what must hold for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
+from mmgap.encoders.base import EncoderInfo
+from mmgap.errors import MmgapError
+from mmgap.fusion import comb_mean
+from mmgap.store.vectors import Leg, Vectors
+from mmgap.strategies import (
+    METHODS,
+    PROBE_METHODS,
+    Method,
+    Pool,
+    Strategy,
+    find_candidates,
+    one_entry_per_modality,
+    probe_table,
+    run_strategies,
+    split_queries,
+    worse_direction,
+)
+from mmgap.strategies.method import FAMILIES, NOTHING
+from mmgap.strategies.pool import list_candidates
+from mmgap.strategies.recipes import Combined
+
+NAN = np.nan
+
+
+def vectors_of(text, image, relevant, classes=None) -> Vectors:
+    """Vectors whose scores are these tables: queries are unit vectors, documents the columns.
+
+    NaN in a whole column is a document without that modality.
+    """
+    tables = {"text": np.asarray(text, float), "image": np.asarray(image, float)}
+    n_query, n_doc = tables["text"].shape
+    documents = [Document(f"d{i}") for i in range(n_doc)]
+    classes = classes or [None] * n_query
+    queries = [
+        Query(f"q{i}", "x", {"query_class": name} if name else {}) for i, name in enumerate(classes)
+    ]
+    judgments = [
+        Judgment(f"q{query}", f"d{doc}", 1)
+        for query, doc in zip(*np.nonzero(relevant), strict=True)
+    ]
+    corpus = Corpus("tiny", documents, queries, Qrels(judgments))
+    legs = {}
+    for name, table in tables.items():
+        there = np.flatnonzero(~np.isnan(table).all(axis=0))
+        legs[name] = Leg(there, table[:, there].T)
+    return Vectors(corpus, EncoderInfo("tables", "tables", "hand", n_query), np.eye(n_query), legs)
+
+
+def drawn(seed=0, n_query=20, n_doc=30, dim=8) -> Vectors:
+    """Random unit vectors; texts and images lie apart, and the relevant document lies near."""
+    rng = np.random.default_rng(seed)
+    offset = {"text": 2 * np.eye(dim)[0], "image": -2 * np.eye(dim)[0]}
+    queries = rng.standard_normal((n_query, dim))
+    relevant = np.zeros((n_query, n_doc), dtype=bool)
+    legs = {}
+    for name in ("text", "image"):
+        rows = rng.standard_normal((n_doc, dim))
+        rows[:n_query] = queries + 0.7 * rng.standard_normal((n_query, dim))
+        rows += offset[name]
+        legs[name] = Leg(np.arange(n_doc), rows / np.linalg.norm(rows, axis=1, keepdims=True))
+    np.fill_diagonal(relevant, val=True)
+    queries += 2 * np.eye(dim)[0]
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    table = vectors_of(np.zeros((n_query, n_doc)), np.zeros((n_query, n_doc)), relevant)
+    classes = [{"query_class": "TI"[row % 2]} for row in range(n_query)]
+    asked = [
+        replace(query, metadata=kind)
+        for query, kind in zip(table.corpus.queries, classes, strict=True)
+    ]
+    return replace(table, corpus=replace(table.corpus, queries=asked), queries=queries, legs=legs)
+
+
+def without(vectors: Vectors, leg: str) -> Vectors:
+    gone = Leg(np.empty(0, dtype=int), np.empty((0, vectors.queries.shape[1])))
+    return replace(vectors, legs={**vectors.legs, leg: gone})
+
+
+# --- the registry --------------------------------------------------------------------------------
+
+
+def test_registry() -> None:
+    assert len(METHODS) >= 30
+    assert [method.name for method in METHODS.values()] == list(METHODS)
+    assert {method.family for method in METHODS.values()} == set(FAMILIES)
+    learned = {"calibrated", "learned"}
+    for method in METHODS.values():
+        if method.name != "best single leg":
+            assert (method.fitted_on == "labelled calibration pairs") == (method.family in learned)
+        if method.family in ("fused", "engine"):
+            assert method.sees == "lists only"
+
+
+def test_a_method_of_unknown_kind_is_refused() -> None:
+    with pytest.raises(MmgapError, match="has family 'magic'; choose from"):
+        Method("m", "magic", NOTHING, "both scores", Combined(comb_mean))
+
+
+# --- candidates ----------------------------------------------------------------------------------
+
+
+def test_candidates_are_those_of_the_search_by_vectors() -> None:
+    vectors = drawn()
+    single = {
+        name: replace(leg, embeddings=leg.embeddings.astype(np.float32))
+        for name, leg in vectors.legs.items()
+    }
+    vectors = replace(vectors, queries=vectors.queries.astype(np.float32), legs=single)
+    searched, listed = find_candidates(vectors, 5), Pool(vectors, depth=5).candidates
+    for row in range(len(searched.documents)):
+        for leg in ("text", "image"):
+            of = {
+                name: {
+                    doc: (round(score, 5), found)
+                    for doc, score, found in zip(
+                        each.documents[row], each.scores[leg][row].tolist(), each.listed[leg][row],
+                        strict=True,
+                    )
+                    if doc >= 0
+                }
+                for name, each in (("searched", searched), ("listed", listed))
+            }  # fmt: skip
+            assert of["searched"] == of["listed"]
+
+
+def test_ties_at_the_end_of_a_list_go_to_lower_positions_and_fill_it() -> None:
+    scores = np.array([[0.5, 0.9, 0.5, 0.5], [NAN, NAN, 0.1, NAN]])
+    found = list_candidates({"text": scores, "image": np.full((2, 4), NAN)}, depth=2)
+    assert found.documents.tolist() == [[0, 1], [2, -1]]
+
+
+def test_documents_with_one_vector_have_one_score() -> None:
+    """Whatever rounding does to sums in different columns."""
+
+    class Rounds:
+        def leg_scores(self, embeddings: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            exact = {leg: embeddings["query"] @ embeddings[leg].T for leg in ("text", "image")}
+            return {leg: table + 1e-16 * np.arange(30) for leg, table in exact.items()}
+
+    base = drawn()
+    rows = np.repeat(base.legs["text"].embeddings[:3], 10, axis=0)
+    pool = Pool(replace(base, legs={**base.legs, "text": Leg(np.arange(30), rows)}))
+    scores = pool.rescored(Rounds()).scores
+    assert [len(np.unique(scores[leg][0])) for leg in ("text", "image")] == [3, 30]
+
+
+def test_pool_refuses_what_it_cannot_hold() -> None:
+    with pytest.raises(MmgapError, match="depth is 0"):
+        Pool(drawn(), depth=0)
+    with pytest.raises(MmgapError, match="nothing to rank"):
+        Pool(without(without(drawn(), "text"), "image"))
+
+
+# --- single methods against hand and against strategies ------------------------------------------
+
+TEXT = [[0.9, 0.2, 0.4, NAN], [0.3, 0.8, 0.1, NAN]]
+IMAGE = [[0.1, 0.3, 0.2, 0.25], [0.2, 0.1, 0.4, 0.3]]
+RELEVANT = np.eye(2, 4, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("text leg", [0.9, 0.2, 0.4, NAN]),
+        ("image leg", [0.1, 0.3, 0.2, 0.25]),
+        ("raw, max", [0.9, 0.3, 0.4, 0.25]),
+        ("raw, mean", [0.5, 0.25, 0.3, 0.25]),
+        ("raw, min", [0.1, 0.2, 0.2, 0.25]),
+        # Text: (s - 0.2) / 0.7; image: (s - 0.1) / 0.2.
+        ("min-max, max", [1.0, 1.0, 0.5, 0.75]),
+        ("min-max, mean", [0.5, 0.5, (2 / 7 + 0.5) / 2, 0.75]),
+        ("RRF, k = 60", [1 / 61 + 1 / 64, 1 / 63 + 1 / 61, 1 / 62 + 1 / 63, 1 / 62]),
+        ("Qdrant RRF, k = 2", [1 / 2 + 1 / 5, 1 / 4 + 1 / 2, 1 / 3 + 1 / 4, 1 / 3]),
+        ("LlamaIndex simple", [0.9, 0.3, 0.4, 0.25]),
+    ],
+)
+def test_by_hand(name: str, first: list[float]) -> None:
+    vectors = vectors_of(TEXT, IMAGE, RELEVANT)
+    found = METHODS[name].fit(vectors).scores(vectors)[0]
+    np.testing.assert_allclose(found, first, atol=1e-6)
+
+
+def test_bank_statistics_come_from_calibration() -> None:
+    """Bank of the text leg: 0 and 2, mean 1, deviation 1; of the image leg: 10 and 30."""
+    bank = vectors_of([[0.0, 2.0]], [[10.0, 30.0]], [[True, False]])
+    test = vectors_of([[3.0, 1.0]], [[20.0, 40.0]], [[True, False]])
+    found = METHODS["bank z, mean"].fit(bank).scores(test)
+    np.testing.assert_allclose(found, [[(2 + 0) / 2, (0 + 2) / 2]])
+    np.testing.assert_allclose(METHODS["bank z, max"].fit(bank).scores(test), [[2, 2]])
+
+
+def test_lists_only_methods_do_not_look_up() -> None:
+    """With lists of one document each leg knows its own first only."""
+    vectors = vectors_of([[0.9, 0.8]], [[0.1, 0.7]], [[True, False]])
+    pool = Pool(vectors, depth=1)
+    np.testing.assert_allclose(METHODS["raw, mean"].fit(pool).scores(pool), [[0.5, 0.75]])
+    np.testing.assert_allclose(METHODS["LlamaIndex simple"].fit(pool).scores(pool), [[0.9, 0.7]])
+    np.testing.assert_allclose(METHODS["RRF, k = 60"].fit(pool).scores(pool), [[1 / 61, 1 / 61]])
+
+
+def test_the_best_single_leg_is_chosen_on_calibration() -> None:
+    good, bad = np.eye(3, 30), 1 - np.eye(3, 30)
+    relevant = np.eye(3, 30, dtype=bool)
+    best = METHODS["best single leg"].fit(vectors_of(bad, good, relevant))
+    test = vectors_of(good, 5 * bad, relevant)  # here the other leg would be better
+    np.testing.assert_allclose(best.scores(test), 5 * bad)
+
+
+def test_same_as_the_strategy_of_the_same_merge() -> None:
+    vectors = drawn()
+    single = {
+        name: replace(leg, embeddings=leg.embeddings.astype(np.float32))
+        for name, leg in vectors.legs.items()
+    }
+    vectors = replace(vectors, queries=vectors.queries.astype(np.float32), legs=single)
+    pool = Pool(vectors, depth=5)
+    for name, combine in (("raw, max", "max"), ("raw, mean", "mean"), ("RRF, k = 60", "rrf")):
+        (run,) = run_strategies(vectors, [Strategy(name, combine=combine, depth=5)])
+        own = METHODS[name].fit(pool).run(pool)
+        for query in vectors.corpus.query_ids:
+            assert own.top(query, 20) == pytest.approx(run.top(query, 20), abs=1e-6)
+
+
+def test_one_mitigation_is_fitted_once_for_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmgap.mitigate import MeanCentring
+
+    fits = []
+    once = MeanCentring.fit
+    monkeypatch.setattr(MeanCentring, "fit", lambda *args: fits.append(1) or once(*args))
+    pool = Pool(drawn())
+    for name in ("mean centring, mean", "mean centring, max", "mean centring + bank z, mean"):
+        METHODS[name].fit(pool).run(pool)
+    assert len(fits) == 1
+
+
+def test_first_places_keep_their_ties() -> None:
+    vectors = vectors_of([[0.5, 0.9, 0.5, 0.1]], [[NAN] * 4], [[True, False, False, False]])
+    run = METHODS["text leg"].fit(vectors).run(vectors, places=2)
+    assert run.indices.tolist() == [[1, 0, 2]]
+
+
+# --- what must hold for all ----------------------------------------------------------------------
+
+ALL = pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+
+
+@ALL
+def test_no_other_query_and_no_judgment_of_the_test_enters(method: Method) -> None:
+    """Labels and vectors of all queries but the first are changed; its scores must not move."""
+    fitted = method.fit(drawn(1))
+    test = drawn(2)
+    before = fitted.scores(Pool(test, depth=7))[0]
+    others = np.random.default_rng(5).permutation(np.arange(1, 20))
+    queries = test.queries.copy()
+    queries[1:] = -queries[others]
+    judgments = [
+        Judgment(f"q{row}", f"d{doc}", 1) for row, doc in enumerate([29, *others.tolist()])
+    ]
+    changed = replace(test, queries=queries, corpus=replace(test.corpus, qrels=Qrels(judgments)))
+    after = fitted.scores(Pool(changed, depth=7))[0]
+    np.testing.assert_array_equal(np.isnan(after), np.isnan(before))
+    np.testing.assert_allclose(after, before, rtol=1e-9, atol=1e-12)
+    assert (~np.isnan(before)).sum() >= 7
+
+
+UNFITTED = [method for method in METHODS.values() if method.fitted_on == NOTHING]
+UNLABELLED = [m for m in METHODS.values() if m.fitted_on != "labelled calibration pairs"]
+
+
+@pytest.mark.parametrize("method", UNFITTED, ids=lambda method: method.name)
+def test_what_is_fitted_on_nothing_ignores_calibration(method: Method) -> None:
+    test = drawn(2)
+    np.testing.assert_array_equal(
+        method.fit(drawn(1)).scores(test), method.fit(drawn(3)).scores(test)
+    )
+
+
+@pytest.mark.parametrize("method", UNLABELLED, ids=lambda method: method.name)
+def test_what_needs_no_labels_reads_none(method: Method) -> None:
+    test, calibration = drawn(2), drawn(1)
+    judgments = [Judgment(f"q{row}", f"d{29 - row}", 1) for row in range(20)]
+    relabelled = replace(calibration, corpus=replace(calibration.corpus, qrels=Qrels(judgments)))
+    np.testing.assert_array_equal(
+        method.fit(calibration).scores(test), method.fit(relabelled).scores(test)
+    )
+
+
+@ALL
+def test_legs_that_share_no_document(method: Method) -> None:
+    calibration, test = (one_entry_per_modality(drawn(seed)) for seed in (1, 2))
+    found = method.fit(calibration).scores(Pool(test, depth=6))
+    n_listed = (~np.isnan(found)).sum(axis=1)
+    assert set(n_listed) == ({6} if method.family == "leg" else {12})
+
+
+@ALL
+def test_one_candidate(method: Method) -> None:
+    """Lists of one document; and, for what moves no vectors, a pool of one document."""
+    calibration = drawn(1)
+    found = method.fit(Pool(calibration, depth=1)).scores(Pool(drawn(2), depth=1))
+    assert set((~np.isnan(found)).sum(axis=1)) <= {1, 2}
+    if method.mitigation is None:  # CSLS takes the mean over ten documents, and says so
+        one = vectors_of([[0.4], [0.2]], [[0.1], [0.3]], [[True], [True]])
+        assert not np.isnan(method.fit(calibration).scores(one)).any()
+        assert not np.isnan(method.fit(one).scores(one)).any()
+
+
+@ALL
+@pytest.mark.parametrize("gone", ["text", "image"])
+def test_an_empty_leg(method: Method, gone: str) -> None:
+    """Whether calibration lacks the leg too, or the test documents alone."""
+    calibration, test = drawn(1), without(drawn(2), gone)
+    for bank in (without(calibration, gone), calibration):
+        found = method.fit(bank).scores(Pool(test, depth=5))
+        if method.name == f"{gone} leg":
+            assert np.isnan(found).all()
+        elif method.name != "best single leg":
+            assert ((~np.isnan(found)).sum(axis=1) == 5).all()
+
+
+# --- pools of entries ----------------------------------------------------------------------------
+
+
+def test_entries_of_one_direction() -> None:
+    vectors = vectors_of(TEXT, IMAGE, RELEVANT)
+    entries = one_entry_per_modality(vectors, "image")
+    pool = Pool(entries, depth=None)
+    assert entries.corpus.doc_ids == (
+        *(f"d{i}/text" for i in range(4)),
+        *(f"d{i}/image" for i in range(4)),
+    )
+    # d0 answers q0: its image is in the pool, its text is not; other texts are.
+    np.testing.assert_allclose(pool.scores["text"][0], [NAN, 0.2, 0.4, NAN, NAN, NAN, NAN, NAN])
+    np.testing.assert_allclose(pool.scores["image"][0], [NAN] * 4 + IMAGE[0])
+    assert np.argwhere(pool.relevant).tolist() == [[0, 4], [1, 5]]
+    both = one_entry_per_modality(vectors)
+    assert np.argwhere(Pool(both).relevant).tolist() == [[0, 0], [0, 4], [1, 1], [1, 5]]
+    with pytest.raises(MmgapError, match="answer is 'sound'"):
+        one_entry_per_modality(vectors, "sound")
+
+
+def test_a_query_without_an_answer_in_that_modality_is_named() -> None:
+    vectors = vectors_of(TEXT, IMAGE, [[False] * 3 + [True], [True] + [False] * 3])
+    with pytest.raises(MmgapError, match="1 queries of 'tiny' have no relevant text"):
+        one_entry_per_modality(vectors, "text")
+
+
+def favour(leg: str) -> Method:
+    """Whatever is asked, this modality comes first."""
+    worth = {"text": (1e6, 0.0), "image": (0.0, 1e6)}[leg]
+
+    def first(text: np.ndarray, image: np.ndarray) -> np.ndarray:
+        return comb_mean(text + worth[0], image + worth[1])
+
+    return Method(f"always {leg} first", "raw", NOTHING, "both scores", Combined(first))
+
+
+def test_who_favours_one_modality_loses_in_the_mirror() -> None:
+    chosen = {method.name: method for method in PROBE_METHODS}
+    methods = [
+        favour("image"),
+        favour("text"),
+        chosen["RRF"],
+        chosen["text leg"],
+        chosen["image leg"],
+    ]
+    table = probe_table(drawn(1, 40, 60), drawn(2, 40, 60), methods)
+    read = worse_direction(table)
+    assert read.loc["always image first", "kept, image"] == 1
+    assert read.loc["always text first", "kept, text"] == 1
+    assert read.loc["always image first", "verdict"] == 0
+    assert read.loc["always text first", "verdict"] == 0
+    assert read.loc["RRF", "verdict"] > 0.6
+    shares = table[table["measure"] == "text_share@10"].set_index(["method", "direction"])["value"]
+    assert set(shares["always image first"]) == {0}
+    assert set(shares["always text first"]) == {1}
+    assert set(shares["RRF"]) == {0.5}
+    assert (table["n"] == 20).all()  # class T in one direction, class I in the other
+
+
+def test_probe_shows_ties() -> None:
+    """One text and one image tie for every place under RRF: even odds for the first."""
+    chosen = {method.name: method for method in PROBE_METHODS}
+    table = probe_table(drawn(1), drawn(2), [chosen["RRF"], chosen["image leg"]], ks=(1, 3))
+    first = table.query("measure == 'recall@1' and direction == 'image'").set_index("method")
+    ceiling = first.loc["image leg", "value"]
+    assert first.loc["RRF", "optimistic"] == ceiling > 0
+    assert first.loc["RRF", "value"] == pytest.approx(ceiling / 2)
+    assert first.loc["RRF", "pessimistic"] == 0
+
+
+def test_a_verdict_needs_its_ceilings() -> None:
+    table = probe_table(drawn(1), drawn(2), [favour("image")])
+    with pytest.raises(ValueError, match="no row 'text leg'"):
+        worse_direction(table)
+
+
+def test_a_direction_needs_queries() -> None:
+    with pytest.raises(MmgapError, match="no query of 'tiny' is of class 'X'"):
+        probe_table(drawn(1), drawn(2), classes={"text": "X", "image": "I"})
+
+
+# --- halves --------------------------------------------------------------------------------------
+
+
+def test_split_queries() -> None:
+    vectors = drawn(n_query=9)
+    calibration, test = split_queries(vectors, share=1 / 3, seed=4)
+    assert (len(calibration.corpus.queries), len(test.corpus.queries)) == (3, 6)
+    ids = [*calibration.corpus.query_ids, *test.corpus.query_ids]
+    assert sorted(ids) == sorted(vectors.corpus.query_ids)
+    for part in (calibration, test):
+        rows = [vectors.corpus.query_ids.index(query_id) for query_id in part.corpus.query_ids]
+        np.testing.assert_array_equal(part.queries, vectors.queries[rows])
+        assert part.corpus.doc_ids == vectors.corpus.doc_ids
+    with pytest.raises(MmgapError, match="without a query"):
+        split_queries(vectors, share=1)
