@@ -12,7 +12,13 @@ from mmgap.strategies.label_budget import label_budget
 from mmgap.strategies.leaderboard import format_leaderboard, leaderboard
 from mmgap.strategies.method import FittedMethod, Method
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.probe import halve_pairs, one_entry_per_modality, probe_table, worse_direction
+from mmgap.strategies.probe import (
+    format_probe,
+    halve_pairs,
+    one_entry_per_modality,
+    probe_table,
+    worse_direction,
+)
 from mmgap.strategies.run import run_strategies
 from mmgap.strategies.split import split_queries
 from mmgap.strategies.strategy import TRIVIAL, Strategy
@@ -34,6 +40,7 @@ __all__ = [
     "Strategy",
     "find_candidates",
     "format_leaderboard",
+    "format_probe",
     "gap_report",
     "halve_pairs",
     "label_budget",
