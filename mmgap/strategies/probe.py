@@ -274,7 +274,8 @@ def format_probe(table: pd.DataFrame) -> pd.DataFrame:
     wide : DataFrame of str
         ``method``, ``fitted_on``; for each direction and measure the expected value, at the
         first cut-off with the bounds that ties leave (``expected (worst to best)``) where they are
-        more than 0.01 apart; and, where both directions were asked, the verdict of :func:`worse_direction`.
+        more than 0.01 apart; and, where both directions were asked, the verdict of
+        :func:`worse_direction`.
     """
     import pandas as pd
 
