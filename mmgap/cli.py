@@ -227,41 +227,29 @@ def threshold(
     """Below which score to reject, leg by leg; found on calibration, checked on test queries.
 
     Example: `mmgap threshold --encoder mini-clip --false-accept-rate 0.001`
-    """
-    import pandas as pd
 
-    from mmgap.store import embed as embed_corpus
+    A corpus without a calibration split has its queries divided in two by lot.
+    """
     from mmgap.strategies import threshold_table
 
     if (precision is None) == (false_accept_rate is None):
         msg = "name one target: --precision 0.5 or --false-accept-rate 0.001"
         raise MmgapError(msg)
-    if corpus != "pictograms":
-        msg = f"{corpus!r} has no calibration split; from Python, mmgap.scores.find_threshold"
-        raise MmgapError(msg)
-    pools = _corpora(corpus, "test", condition, language, "raise")
-    banks = _corpora(corpus, "calibration", condition, language, "raise")
     tables = []
-    for model in _encoders(encoder, pools):
-        for pool, bank in zip(pools, banks, strict=True):
-            test = embed_corpus(pool, model, progress=not quiet)
-            table = threshold_table(
-                embed_corpus(bank, model, progress=not quiet),
-                test,
-                precision=precision,
-                false_accept_rate=false_accept_rate,
-                confidence=confidence,
-                n_resamples=200,
-            )
-            tables.append(table)
-            table.insert(0, "encoder", test.encoder.id)
-            table.insert(0, "corpus", pool.name)
-            _print_thresholds(table)
-    folder = out or paths.results_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    table = pd.concat(tables, ignore_index=True)
-    table.to_csv(folder / "threshold.csv", index=False, float_format="%.6g")
-    typer.echo(f"written: {_shown(folder / 'threshold.csv')}")
+    for _, calibration, test in _splits(corpus, encoder, condition, language, quiet):
+        table = threshold_table(
+            calibration,
+            test,
+            precision=precision,
+            false_accept_rate=false_accept_rate,
+            confidence=confidence,
+            n_resamples=200,
+        )
+        table.insert(0, "encoder", test.encoder.id)
+        table.insert(0, "corpus", test.corpus.name)
+        tables.append(table)
+        _print_thresholds(table)
+    _write_table(tables, out, "threshold.csv")
 
 
 @app.command()
@@ -294,6 +282,41 @@ def leaderboard(
         "worse: the smaller of T and I"
     )
     _write_table(tables, out, "leaderboard.csv")
+
+
+@app.command()
+def probe(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    out: Annotated[Path | None, typer.Option(help="Folder of probe.csv.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """One index of all texts and images in which one modality answers, in both directions.
+
+    Writes results/probe.csv. Example: `mmgap probe --encoder mini-clip --condition style`
+
+    Ready-made pairs are halved by lot and asked by their captions, so that images alone answer:
+    `mmgap probe --corpus features/clip-vit-b16-coco500`
+    """
+    from mmgap import strategies
+    from mmgap.corpus import FeatureCorpus
+    from mmgap.store import embed as embed_corpus
+
+    (pool, *_) = _corpora(corpus, "test", condition, language, "raise")
+    if isinstance(pool, FeatureCorpus):
+        halves = strategies.halve_pairs(embed_corpus(pool, None, progress=not quiet))
+        tables = [strategies.probe_table(*halves, directions=["image"])]
+    else:
+        tables = [
+            strategies.probe_table(calibration, test)
+            for _, calibration, test in _splits(corpus, encoder, condition, language, quiet)
+        ]
+    for table in tables:
+        title = f"{table['corpus'].iloc[0]}, {table['encoder'].iloc[0]}: one modality answers"
+        _print(title, strategies.format_probe(table))
+    _write_table(tables, out, "probe.csv")
 
 
 @app.command("label-budget")

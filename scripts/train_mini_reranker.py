@@ -103,6 +103,7 @@ class Ask:
     relevant: np.ndarray  # documents that answer it
     left_out: np.ndarray  # documents that must not be shown with it: their text is the query
     hard: np.ndarray  # documents that do not answer it and that a leg ranks high
+    of_pictures: bool = False  # asked of pictures alone
 
 
 @dataclass(frozen=True)
@@ -294,14 +295,17 @@ def draw_list(ask: Ask, negatives: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([[rng.choice(ask.relevant)], rng.permutation(ask.hard)[:negatives]])
 
 
-def draw_views(shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_views(
+    shape: tuple[int, int], of_pictures: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Which documents show their text, and which their picture; every one shows something.
 
     Half of the lists show both sides of all documents. In the others each shows its text, its
-    picture or both with equal chances.
+    picture or both with equal chances. Lists ``of_pictures`` show nothing else.
     """
     kind = rng.integers(3, size=shape)
     kind[rng.random(shape[0]) < 0.5] = 2
+    kind[of_pictures] = 1
     return kind != 1, kind != 0
 
 
@@ -440,7 +444,7 @@ def train_network(
             pool,
             np.array([ask.text for ask in batch]),
             docs,
-            *draw_views(docs.shape, rng),
+            *draw_views(docs.shape, np.array([ask.of_pictures for ask in batch]), rng),
             view=int(rng.integers(len(pool.pictures))),
             hide=lambda places, nothing: hide_some(places, nothing, recipe.hidden, rng),
         )

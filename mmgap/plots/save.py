@@ -186,8 +186,25 @@ def _write_svg(figure: Figure, path: Path, alt: str) -> None:
     metadata: dict[str, Any] = {"Date": None, "Creator": None, "Title": title, "Description": alt}
     with mpl.rc_context({"svg.hashsalt": "mmgap", "svg.fonttype": "path"}):
         figure.savefig(path, format="svg", metadata=metadata)
-    lines = (line.rstrip() for line in path.read_text(encoding="utf-8").splitlines())
+    text = number_clip_paths(path.read_text(encoding="utf-8"))
+    lines = (line.rstrip() for line in text.splitlines())
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def number_clip_paths(svg: str) -> str:
+    """Name clip paths by their order, so that equal drawings are equal files.
+
+    matplotlib names them by a hash of coordinates in full precision, whose last bit the layout
+    does not repeat from run to run; the coordinates that are written have fewer digits.
+
+    Examples
+    --------
+    >>> number_clip_paths('<g clip-path="url(#p41dd5ceb83)"/><clipPath id="p41dd5ceb83">')
+    '<g clip-path="url(#p1)"/><clipPath id="p1">'
+    """
+    names = dict.fromkeys(re.findall(r'(?:url\(#|<clipPath id=")(p[0-9a-f]{10})\b', svg))
+    number = {name: f"p{index}" for index, name in enumerate(names, start=1)}
+    return re.sub(r"\bp[0-9a-f]{10}\b", lambda match: number.get(match[0], match[0]), svg)
 
 
 def _write_png(figure: Figure, path: Path, alt: str) -> None:

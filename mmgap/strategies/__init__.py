@@ -26,7 +26,13 @@ from mmgap.strategies.open_points import OPEN_POINTS, OpenPoint, open_points
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pair_store import PairStore
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.probe import halve_pairs, one_entry_per_modality, probe_table, worse_direction
+from mmgap.strategies.probe import (
+    format_probe,
+    halve_pairs,
+    one_entry_per_modality,
+    probe_table,
+    worse_direction,
+)
 from mmgap.strategies.rerank import CostedRun, run_two_stage
 from mmgap.strategies.run import run_strategies
 from mmgap.strategies.score_pairs import score_pairs
@@ -77,6 +83,7 @@ __all__ = [
     "find_pool",
     "first_stage",
     "format_leaderboard",
+    "format_probe",
     "format_seed_table",
     "gap_report",
     "halve_pairs",

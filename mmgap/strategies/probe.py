@@ -261,6 +261,49 @@ def worse_direction(table: pd.DataFrame, measure: str = "recall@10") -> pd.DataF
     return wide.assign(verdict=wide[[f"kept, {name}" for name in directions]].min(axis=1))
 
 
+def format_probe(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay a probe out for reading: one row per method, its measures in each direction.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of :func:`probe_table`, one corpus and encoder.
+
+    Returns
+    -------
+    wide : DataFrame of str
+        ``method``, ``fitted_on``; for each direction and measure the expected value, at the
+        first cut-off with the bounds that ties leave (``expected (worst to best)``) where they are
+        more than 0.01 apart; and, where both directions were asked, the verdict of
+        :func:`worse_direction`.
+    """
+    import pandas as pd
+
+    first = table["measure"].iloc[0]
+    columns = {name: list(dict.fromkeys(table[name])) for name in ("method", "direction")}
+    cells = {
+        (row["method"], row["direction"], row["measure"]): f"{row['value']:.3f}"
+        + (
+            f" ({row['pessimistic']:.3f} to {row['optimistic']:.3f})"
+            if row["measure"] == first and row["optimistic"] - row["pessimistic"] > 0.01
+            else ""
+        )
+        for row in table.to_dict("records")
+    }
+    wide = table.drop_duplicates("method")[["method", "fitted_on"]].reset_index(drop=True)
+    for direction in columns["direction"]:
+        for measure in dict.fromkeys(table["measure"]):
+            wide[f"{direction}: {measure}"] = [
+                cells[method, direction, measure] for method in columns["method"]
+            ]
+    if set(columns["direction"]) == set(LEGS):
+        verdict = worse_direction(table)["verdict"]
+        wide["worse direction keeps"] = pd.Series(
+            [f"{value:.2f}" for value in verdict.loc[columns["method"]]], dtype=str
+        )
+    return wide
+
+
 def _asked(vectors: Vectors, answer: str, classes: Mapping[str, str] | None) -> Vectors:
     """Return the vectors with the queries that are asked in a direction."""
     corpus = vectors.corpus

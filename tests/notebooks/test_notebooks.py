@@ -33,10 +33,11 @@ HEADINGS = (
 """Beginnings of the level-2 headings, in this order; others may stand between them."""
 
 FIGURE_KINDS = sorted(
-    set(mmgap.plots.__all__)
-    & {path.stem for path in Path(mmgap.plots.__file__).parent.glob("*.py")} - {"save", "style"}
+    name
+    for name in mmgap.plots.__all__
+    if getattr(getattr(mmgap.plots, name), "__annotations__", {}).get("return") == "Figure"
 )
-"""Functions that return a figure have a file of their name."""
+"""Functions of mmgap.plots that make a figure."""
 
 MAX_LINES = 20
 MAX_DEF_LINES = 5

@@ -34,7 +34,7 @@ HEAVY = {
     *("torch", "torchvision", "transformers", "sentence_transformers", "timm", "open_clip"),
     *("faiss", "umap", "matplotlib", "ray", "lancedb", "onnxruntime"),
 }
-DEFINES_TORCH_MODULES = {"encoders/mini.py"}
+DEFINES_TORCH_MODULES = {"encoders/mini.py", "rerankers/mini_network.py"}
 
 
 def room_of(module: str) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmgap.plots import FigureError, save
 from mmgap.plots.canvas import new_figure
-from mmgap.plots.save import MAX_EMBEDDED_BYTES, data_hash
+from mmgap.plots.save import MAX_EMBEDDED_BYTES, data_hash, number_clip_paths
 
 ALT = 'A rising line, labelled "recall" & drawn over <ten> depths of the list.'
 CAPTION = "Recall grows with depth."
@@ -152,3 +152,14 @@ def test_hashes_follow_values_types_and_shapes():
     others = [array[::-1], array.astype(float), array.reshape(2, 3), pd.Series(array), ["a"]]
     assert len({data_hash(array), *map(data_hash, others)}) == 6
     assert data_hash(np.array(["a", "b"])) == data_hash(["a", "b"])
+
+
+def test_a_drawing_laid_out_in_another_last_bit_is_the_same_file():
+    svg = '<use clip-path="url(#p{0})"/><clipPath id="p{1}"/><clipPath id="p{0}"/><g id="p123"/>'
+    one, two = (
+        number_clip_paths(svg.format(*names))
+        for names in (("0" * 10, "a" * 10), ("b" * 10, "1" * 10))
+    )
+    assert one == two
+    assert one.count("p1)") == one.count('"p1"') == 1, "what a name refers to stays what it was"
+    assert 'id="p123"' in one

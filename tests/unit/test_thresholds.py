@@ -80,7 +80,6 @@ def test_the_same_queries_and_other_encoders_are_refused():
     [
         ([], "name one target"),
         (["--precision", "0.9", "--false-accept-rate", "0.1"], "name one target"),
-        (["--precision", "0.9", "--corpus", "somewhere"], "has no calibration split"),
     ],
 )
 def test_the_command_says_what_it_needs(arguments, message):
