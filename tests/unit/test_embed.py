@@ -237,9 +237,10 @@ def test_an_encoder_that_reads_no_text_has_no_queries(corpus: Corpus) -> None:
 
 
 def test_the_image_of_a_query_is_not_left_out_silently(corpus: Corpus) -> None:
-    pictured = Query("q9", "like this, in red", image=corpus.documents[1].image)
-    asked = Corpus("asked", corpus.documents, [*corpus.queries, pictured], corpus.qrels)
-    with pytest.raises(EncoderError, match="query 'q9' of 'asked' holds an image; queries are"):
+    first, *others = corpus.queries
+    pictured = Query(first.id, "like this, in red", image=corpus.documents[1].image)
+    asked = Corpus("asked", corpus.documents, [pictured, *others], corpus.qrels)
+    with pytest.raises(EncoderError, match="query 'q0' of 'asked' holds an image; queries are"):
         mg.embed(asked, ColourEncoder(), cache=False)
 
 
