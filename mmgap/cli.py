@@ -359,6 +359,69 @@ def label_budget(
 
 
 @app.command()
+def advise(
+    corpus: CorpusOption = "pictograms",
+    encoder: EncoderOption = None,
+    condition: ConditionOption = None,
+    language: LanguageOption = "en",
+    reranker: Annotated[
+        str,
+        typer.Option(help="An id of `mmgap models --rerank`, ID@FOLDER, a folder, or none."),
+    ] = "none",
+    budget_ms: Annotated[
+        float | None,
+        typer.Option(help="Most milliseconds for one query, the encoder's time apart."),
+    ] = None,
+    labels: Annotated[
+        int,
+        typer.Option(min=0, help="Labelled pairs that methods may be fitted on; 0 needs none."),
+    ] = 0,
+    lists_only: Annotated[
+        bool,
+        typer.Option("--lists-only", help="The other leg's score cannot be looked up."),
+    ] = False,
+    top: Annotated[int, typer.Option(min=1, help="Show so many methods.")] = 10,
+    out: Annotated[Path | None, typer.Option(help="Folder of advice.csv.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Which merge to use, with the numbers behind it and what would change the advice.
+
+    Chosen on calibration queries, reported on test queries; writes results/advice.csv. Example:
+    `mmgap advise --encoder mini-clip --condition style --labels 300`
+
+    A corpus without a calibration split has its queries divided in two by lot.
+    """
+    from mmgap import strategies
+
+    model = None
+    if reranker != "none":
+        from mmgap.rerankers import load_reranker
+
+        model = load_reranker(reranker)
+    tables = []
+    for where, calibration, test in _splits(corpus, encoder, condition, language, quiet):
+        found = strategies.advise(
+            calibration,
+            test,
+            reranker=model,
+            budget_ms=budget_ms,
+            n_labels=labels,
+            lists_only=lists_only,
+        )
+        typer.echo(found.to_text())
+        _print(
+            f"{found.measure} in % on calibration queries [95 % interval]",
+            strategies.format_advice(found, top=top),
+        )
+        table = found.table
+        table.insert(0, "encoder", found.encoder)
+        table.insert(0, "corpus", found.corpus)
+        table.insert(2, "condition", where)
+        tables.append(table)
+    _write_table(tables, out, "advice.csv")
+
+
+@app.command()
 def embed(
     corpus: CorpusOption = "pictograms",
     encoder: EncoderOption = None,

@@ -31,12 +31,10 @@ class Layer(nn.Module):
         self.evidence = nn.Linear(2 * heads, dim)
         self.log_scale = nn.Parameter(torch.full((heads, 1, 1), 2.0))
         self.sink = nn.Parameter(torch.zeros(heads, 1, 1))
-        self.think = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, 2 * dim),
-            nn.GELU(),
-            nn.Linear(2 * dim, dim),
-        )
+        wide, narrow = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.think = nn.Sequential(nn.LayerNorm(dim), wide, nn.GELU(), narrow)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(narrow.weight)
 
     def forward(
         self,
@@ -82,46 +80,47 @@ class CrossNetwork(nn.Module):
         dim: int = 96,
         heads: int = 4,
         layers: int = 2,
-        joint: int = 256,
+        joint: int = 384,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.word = nn.Linear(SENTENCE_DIM, dim)
         self.patch = nn.Linear(SENTENCE_DIM, dim)
-        self.colour = nn.Sequential(nn.Linear(COLOURS, 64), nn.GELU(), nn.Linear(64, dim))
+        to_colour, from_colour = nn.Linear(COLOURS, 64), nn.Linear(64, dim)
+        self.colour = nn.Sequential(to_colour, nn.GELU(), from_colour)
         self.place = nn.Parameter(torch.zeros(N_PATCHES, dim))
-        self.key = nn.ModuleList(nn.Linear(dim, dim) for _ in range(layers))
+        keys = [nn.Linear(dim, dim) for _ in range(layers)]
+        self.key = nn.ModuleList(keys)
         self.value = nn.ModuleList(nn.Linear(dim, dim) for _ in range(layers))
-        self.layers = nn.ModuleList(Layer(dim, heads) for _ in range(layers))
+        stack = [Layer(dim, heads) for _ in range(layers)]
+        self.layers = nn.ModuleList(stack)
         self.drop = nn.Dropout(dropout)
-        self.text_head = nn.Sequential(
-            nn.Linear(SENTENCE_DIM, 384), nn.GELU(), nn.Dropout(dropout), nn.Linear(384, joint)
-        )
+        wide, narrow = nn.Linear(SENTENCE_DIM, 384), nn.Linear(384, joint)
+        self.text_head = nn.Sequential(wide, nn.GELU(), nn.Dropout(dropout), narrow)
         self.text_short = nn.Linear(SENTENCE_DIM, joint, bias=False)
         self.image_short = nn.Linear(SENTENCE_DIM, joint, bias=False)
-        n_whole = 6
+        n_whole = 6  # four cosines, and whether there are words and patches
         self.whole = nn.Linear(n_whole, 1)
+        first, last = nn.Linear(2 * dim + n_whole, dim), nn.Linear(dim, 1)
         self.score = nn.Sequential(
-            nn.LayerNorm(2 * dim + n_whole),
-            nn.Linear(2 * dim + n_whole, dim),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(dim, 1),
+            nn.LayerNorm(2 * dim + n_whole), first, nn.GELU(), nn.Dropout(dropout), last
         )
         with torch.no_grad():
-            # One random projection for all: angles survive it, so that a word is near its likes and
-            # near their pictures from the first step.
+            # One random projection for both: angles survive it, so that a word is near its likes
+            # and near their pictures from the first step.
             self.patch.weight.copy_(self.word.weight)
-            self.image_short.weight.copy_(self.text_short.weight)
-            nn.init.zeros_(self.colour[2].weight)
-            for layer, key in zip(self.layers, self.key, strict=True):
+            for layer, key in zip(stack, keys, strict=True):
                 nn.init.orthogonal_(key.weight)
                 layer.query.weight.copy_(key.weight)
-                nn.init.zeros_(layer.output.weight)
-                nn.init.zeros_(layer.think[3].weight)
-            nn.init.zeros_(self.score[4].weight)
+            # The joint space starts as the sentences' own, in which pictures lie already.
+            nn.init.eye_(self.text_short.weight)
+            nn.init.eye_(self.image_short.weight)
+            # The first score is that of the cosines.
             self.whole.weight.copy_(torch.tensor([[5.0, 5.0, 5.0, 5.0, 0.0, 0.0]]))
+            for linear in (narrow, from_colour, last):
+                nn.init.zeros_(linear.weight)
+            nn.init.zeros_(narrow.bias)
 
     def words(self, states: torch.Tensor) -> torch.Tensor:
         """Take token states (n, 384) to tokens (n, dim)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmgap.strategies.advise import Advice, advise, format_advice
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.cost import (
@@ -60,6 +61,7 @@ __all__ = [
     "PUBLISHED",
     "SEED_TABLE",
     "TRIVIAL",
+    "Advice",
     "Candidates",
     "CostedRun",
     "FittedMethod",
@@ -71,6 +73,7 @@ __all__ = [
     "Pool",
     "Strategy",
     "TwoStage",
+    "advise",
     "best_by_budget",
     "break_even",
     "cost_frame",
@@ -82,6 +85,7 @@ __all__ = [
     "find_candidates",
     "find_pool",
     "first_stage",
+    "format_advice",
     "format_leaderboard",
     "format_probe",
     "format_seed_table",

@@ -324,8 +324,10 @@ def test_no_query_of_the_train_split_meets_a_relevant_document_as_negative(
         assert not set(ask.hard) & {*ask.relevant, *ask.left_out}
         if ask.text in by_text:
             assert set(ask.relevant) <= by_text[ask.text]
+            assert not ask.of_pictures
         else:  # a document's text, asked of the other pictures of its thing
             n_from_documents += 1
+            assert ask.of_pictures
             assert {kept[k].text for k in ask.left_out} <= {texts[ask.text]}
             assert texts[ask.text] not in {kept[k].text for k in ask.relevant}
             assert len({kept[k].metadata["concept"] for k in ask.relevant}) == 1
@@ -340,12 +342,44 @@ def test_lists_hold_one_answer_and_every_document_shows_something(training: Modu
         assert first in {3, 4}
         assert len(set(others)) == 3
         assert set(others) <= {0, 1, 2, 5}
-    text, image = training.draw_views((400, 6), rng)
+    of_pictures = np.arange(440) >= 400
+    text, image = training.draw_views((440, 6), of_pictures, rng)
+    assert image[of_pictures].all()
+    assert not text[of_pictures].any()
+    text, image = text[~of_pictures], image[~of_pictures]
     assert (text | image).all()
     both = (text & image).all(axis=1)
     assert 0.4 < both.mean() < 0.6
     np.testing.assert_allclose(text[~both].mean(), 2 / 3, atol=0.05)
     np.testing.assert_allclose(image[~both].mean(), 2 / 3, atol=0.05)
+
+
+def test_hiding_leaves_the_first_token(training: ModuleType) -> None:
+    places = np.array([[5, 6, 7], [8, 99, 99]])
+    rng = np.random.default_rng(0)
+    assert training.hide_some(places, 99, 0.0, rng).tolist() == places.tolist()
+    assert training.hide_some(places, 99, 1.0, rng).tolist() == [[5, 99, 99], [8, 99, 99]]
+
+
+def test_aligned_heads_find_the_pictures(training: ModuleType) -> None:
+    pool = tiny_pool(training)
+    asks = [
+        training.Ask(8 + k, np.array([k]), np.array([], dtype=int), np.array([], dtype=int))
+        for k in range(8)
+    ]
+    torch.manual_seed(0)
+    network = CrossNetwork(16, 2, 1, 384, 0.0)
+    recipe = training.Recipe(align_steps=60)
+    sentences, pictures = pool.texts.sentence[8:], pool.pictures[0].picture
+    with torch.inference_mode():
+        before = network.joint_text(sentences) @ network.joint_image(pictures).T
+        # the space starts as the sentences' own
+        torch.testing.assert_close(before, sentences @ pictures.T)
+    training.align_heads(network, recipe, pool, asks, np.random.default_rng(0))
+    with torch.inference_mode():
+        after = network.joint_text(sentences) @ network.joint_image(pictures).T
+    assert before.argmax(dim=1).tolist() != list(range(8))
+    assert after.argmax(dim=1).tolist() == list(range(8))
 
 
 def test_training_and_reranking_compute_the_same(
@@ -362,7 +396,7 @@ def test_training_and_reranking_compute_the_same(
         [training.read_pixels(load_picture_tower(), training.to_pixels(squares))],
     )
     docs = np.tile(np.arange(6), (3, 1))
-    text, image = training.draw_views(docs.shape, np.random.default_rng(1))
+    text, image = training.draw_views(docs.shape, np.zeros(3, dtype=bool), np.random.default_rng(1))
     assert not (text & image).all()
     with torch.inference_mode():
         expected = training.pair_logits(
@@ -395,8 +429,8 @@ def test_a_tiny_network_learns_four_pairs(training: ModuleType) -> None:
         for k in range(4)
     ]
     recipe = training.Recipe(
-        **{"dim": 16, "heads": 2, "layers": 1, "joint": 8, "dropout": 0.0},
-        **{"steps": 150, "queries": 4, "negatives": 7, "rate": 1e-2},
+        **{"dim": 16, "heads": 2, "layers": 1, "joint": 8, "dropout": 0.0, "align_steps": 0},
+        **{"steps": 150, "hidden": 0.0, "queries": 4, "negatives": 7, "rate": 1e-2},
     )
     every = np.ones((4, 8), dtype=bool)
     docs = np.tile(np.arange(8), (4, 1))
