@@ -63,10 +63,12 @@ from mmgap.provenance import provenance
 from mmgap.strategies import (
     METHODS,
     Pool,
-    leaderboard,
     merged_text_share,
     split_queries,
     threshold_table,
+)
+from mmgap.strategies import (
+    leaderboard as judge_methods,
 )
 
 warnings.simplefilter("ignore", SkippedItemsWarning)  # what was left out is listed below
@@ -356,7 +358,7 @@ answer
 def board(fitted_on, judged_on):
     methods = [METHODS[name] for name in ("text leg", "image leg", *candidates)]
     pools = Pool(fitted_on), Pool(judged_on)
-    found = leaderboard(*pools, methods, measures=[f"recall@{k}"], rng=settings.rng(2))
+    found = judge_methods(*pools, methods, measures=[f"recall@{k}"], rng=settings.rng(2))
     return found[(found["measure"] == f"recall@{k}")].drop(columns=["corpus", "encoder"])
 
 
