@@ -19,7 +19,8 @@ every document; in the others each document shows its text, its picture or both,
 all three get their scores on one scale. Queries are the train queries and those texts of documents
 that say what is to be seen.
 
-The calibration split is watched, the test split never read.
+The recipe was chosen on the calibration split (``scripts/reranker_card.py calibration``); the test
+split is never read here.
 """
 
 from __future__ import annotations
