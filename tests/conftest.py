@@ -8,12 +8,18 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import hypothesis
 import numpy as np
 import pytest
 
 from mmgap._compat import ensure_torchvision
 
 ensure_torchvision()
+
+# New examples are drawn where a person can look at what they find; a gate has to repeat.
+hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("gate")
 
 # Two of them cannot both be collected for doctests, which they have none of.
 collect_ignore_glob = ["*conftest.py"]

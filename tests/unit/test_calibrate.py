@@ -94,6 +94,14 @@ def test_platt_smoothing_keeps_separated_pairs_finite():
             calibrator.fit(apart, labels)
 
 
+@pytest.mark.parametrize("name", ["platt", "beta"])
+def test_scores_that_tell_nothing_give_the_share(name):
+    """The optimum is where the solver starts, which scikit-learn's line search warns of."""
+    scores = np.array([1, 1, 0, 0]) / 16
+    fitted = clone(CALIBRATORS[name]).fit(scores[:, None], np.array([False, True, False, True]))
+    assert fitted.transform(scores[None, :])[0] == pytest.approx([0.5] * 4)
+
+
 def test_scores_without_spread_give_the_share():
     scores, relevant = np.full((4, 1), 0.3), np.array([0, 0, 0, 1])
     assert PlattCalibrator(smoothing=False).fit(scores, relevant).slope_ == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+from scipy.special import expit
 
 
 def fit_logistic(
@@ -29,6 +32,7 @@ def fit_logistic(
         If relevant pairs are separated from the others, which makes the slopes infinite, and
         ``smoothing`` is off.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     n_relevant = int(relevant.sum())
@@ -50,7 +54,11 @@ def fit_logistic(
     label = np.repeat([1, 0], relevant.size)
     used = weight > 0
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
-    model.fit(np.concatenate([basis, basis])[used], label[used], sample_weight=weight[used])
+    with warnings.catch_warnings():
+        # Newton's line search warns where its start is the optimum already (no feature tells the
+        # pairs apart), so convergence is judged by the gradient below.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.concatenate([basis, basis])[used], label[used], sample_weight=weight[used])
     logit = model.decision_function(basis)
     if not smoothing and logit[relevant].min() >= logit[~relevant].max():
         msg = (
@@ -58,6 +66,11 @@ def fit_logistic(
             "likelihood has no maximum; use smoothing=True or more pairs"
         )
         raise ValueError(msg)
+    residual = expit(logit) - target
+    gradient = np.abs(np.append(basis.T @ residual, residual.sum())).max() / relevant.size
+    if gradient > 1e-6:
+        msg = f"the fit stopped at a gradient of {gradient:.1e} per pair, above 1e-06"
+        warnings.warn(msg, ConvergenceWarning, stacklevel=2)
     slopes = right[kept].T @ (model.coef_[0] * np.sqrt(len(features)) / size[kept])
     return slopes, float(model.intercept_[0] - centre @ slopes)
 
