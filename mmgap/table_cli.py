@@ -297,9 +297,10 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
     if len(best):
         console.print(f"Best without reranker: {best.iloc[0]}, chosen on these queries.")
     if table["published"].notna().any():
-        from mmgap.strategies.seed_table import PUBLISHED_SOURCE
+        from mmgap.strategies.seed_table import PUBLISHED_MODELS, PUBLISHED_SOURCE
 
-        console.print(f"Published, not measured here: {PUBLISHED_SOURCE}.")
+        setting = f"EDIS with {' and '.join(PUBLISHED_MODELS)}"
+        console.print(f"Published, not measured here, {setting}: {PUBLISHED_SOURCE}.")
 
 
 def _shown(path: Path) -> Path:

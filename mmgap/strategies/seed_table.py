@@ -10,7 +10,14 @@ import numpy as np
 
 from mmgap.corpus.schema import Corpus, Document
 from mmgap.errors import MmgapError
-from mmgap.evaluation import Run, bootstrap_interval, evaluate, tied_at
+from mmgap.evaluation import (
+    Run,
+    bootstrap_interval,
+    evaluate,
+    holm,
+    randomisation_test,
+    tied_at,
+)
 from mmgap.evaluation.measures import parse_measure
 from mmgap.rerankers.base import Reranker
 from mmgap.store.vectors import Vectors
@@ -23,10 +30,6 @@ if TYPE_CHECKING:
 
 Ties = Literal["expected", "index", "doc_id"]
 Mean = Literal["macro", "micro"]
-
-PValues = Callable[["pd.DataFrame", str], "pd.Series"]
-"""A paired test: takes one value per query (rows) and strategy (columns) and the name of the one
-that the others are compared with; returns the p-value of each other one, by name."""
 
 PUBLISHED_SOURCE = "Jina AI, 'Fair scoring for multimodal documents', 25 May 2025"
 
@@ -111,7 +114,6 @@ def seed_table(
     mean: Mean = "macro",
     calibration: Vectors | None = None,
     embed_ms: float = np.nan,
-    p_values: PValues | None = None,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
     """Measure the article's rows on any corpus, encoder and reranker.
@@ -137,10 +139,8 @@ def seed_table(
         For strategies that are fitted.
     embed_ms : float
         Time to embed one query, in milliseconds, from :func:`embedding_ms`; unknown is left out.
-    p_values : callable or None
-        A paired test; adds the column ``p``. See ``PValues``.
     rng : numpy.random.Generator or None
-        Of the bootstrap; None is ``default_rng(0)``.
+        Of the bootstrap and of the randomisation test; None is ``default_rng(0)``.
 
     Returns
     -------
@@ -155,13 +155,15 @@ def seed_table(
         - ``against``: the best row without a reranker *on these queries*, hence chosen in its
           favour; ``difference``, ``difference_low``, ``difference_high``: paired, with its own 95
           % interval; ``lift``: value over that row's, less 1;
-        - ``p``: where ``p_values`` is given;
+        - ``p_holm``: of the paired randomisation test against that row, two-sided, after Holm's
+          correction over the other rows of this table;
         - ``calls_per_query``, ``tokens_per_query``, ``pixels_per_query``;
         - ``embed_ms``, ``search_ms``, ``merge_ms``, ``rerank_ms``, and ``ms_per_query``, their sum:
           see :class:`CostedRun`;
-        - ``published``: the article's number, in [0, 1], where corpus, encoder and reranker are
-          the article's; it has another pool or other settings, perhaps, and is compared with
-          nothing;
+        - ``published``: the article's number, in [0, 1], where it has this row and this measure.
+          It was not measured here and is compared with nothing;
+        - ``published_applies``: whether corpus, encoder and reranker are the article's; the pool
+          and the open points may still be others;
         - ``note``: why a row was not run; empty else.
 
     Raises
@@ -183,7 +185,7 @@ def seed_table(
     costed = run_two_stage(vectors, able, scorer, calibration=calibration)
     rng = np.random.default_rng(0) if rng is None else rng
     weights = _weights(vectors.corpus, min_grade, mean)
-    table = _measured(vectors.corpus, costed, weights, (measure, min_grade, ties), p_values, rng)
+    table = _measured(vectors.corpus, costed, weights, (measure, min_grade, ties), rng)
     table = table.join(_costs(costed, embed_ms)).reindex([strategy.name for strategy in strategies])
     table = table.rename_axis("strategy").reset_index()
     names = {
@@ -194,11 +196,14 @@ def seed_table(
     for place, (column, name) in enumerate(names.items()):
         table.insert(place, column, name)
     table["measure"] = measure
-    applies = measure == "recall@10" and names["corpus"] in PUBLISHED_CORPORA
-    models = zip(PUBLISHED_MODELS, [names["encoder"], names["reranker"]], strict=True)
-    applies = applies and all(model in name for model, name in models)
     known = {each.name: PUBLISHED[each.name] / 100 for each in strategies if _is_articles(each)}
-    table["published"] = table["strategy"].map(known if applies else {}).astype(float)
+    table["published"] = (
+        table["strategy"].map(known if measure == "recall@10" else {}).astype(float)
+    )
+    models = zip(PUBLISHED_MODELS, [names["encoder"], names["reranker"]], strict=True)
+    table["published_applies"] = names["corpus"] in PUBLISHED_CORPORA and all(
+        model in name for model, name in models
+    )
     table["note"] = table["strategy"].map(notes)
     return table
 
@@ -216,13 +221,15 @@ def format_seed_table(table: pd.DataFrame, *, digits: int = 2) -> pd.DataFrame:
     -------
     shown : DataFrame of str
         One row per strategy, in the order of ``table``. ``measured`` holds this run's numbers,
-        ``published`` the article's, and a dash where it has none for this corpus and models.
+        the last column the article's, and a dash where it has none: ``published``, or, where this
+        run is of another corpus or other models, ``published on EDIS``.
     """
     import pandas as pd
 
     def percent(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.{digits}f}"
 
+    head = "published" if table["published_applies"].all() else "published on EDIS"
     rows = []
     for row in table.to_dict("records"):
         if row["note"]:
@@ -232,16 +239,15 @@ def format_seed_table(table: pd.DataFrame, *, digits: int = 2) -> pd.DataFrame:
                 "measured": f"{percent(row['value'])} "
                 f"[{percent(row['ci_low'])}, {percent(row['ci_high'])}]",
                 "to the best without reranker": _difference(row, percent),
+                "p (Holm)": "" if pd.isna(row.get("p_holm")) else f"{row['p_holm']:.2g}",
                 "calls/query": f"{row['calls_per_query']:.1f}",
                 "ms/query": f"{row['ms_per_query']:.3g}",
             }
-            if "p" in row:
-                cells["p"] = "" if pd.isna(row["p"]) else f"{row['p']:.3g}"
         known = not pd.isna(row["published"])
-        cells["published"] = percent(row["published"]) if known else "-"
-        rows.append({"strategy": row["strategy"], **cells})
+        published = percent(row["published"]) if known else "-"
+        rows.append({"strategy": row["strategy"], **cells, head: published})
     shown = pd.DataFrame(rows).fillna("")
-    return shown[[*shown.columns.drop("published"), "published"]]
+    return shown[[*shown.columns.drop(head), head]]
 
 
 def cut_texts(corpus: Corpus, max_words: int) -> Corpus:
@@ -330,7 +336,6 @@ def _measured(
     costed: Sequence[CostedRun],
     weights: np.ndarray,
     how: tuple[str, float | None, str],
-    p_values: PValues | None,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     import pandas as pd
@@ -367,8 +372,12 @@ def _measured(
     table["difference"] = differences.mean()
     table["difference_low"], table["difference_high"] = low, high
     table["lift"] = table["value"] / values[best].mean() - 1
-    if p_values is not None:
-        table["p"] = p_values(values, best).reindex(table.index)
+    others = table.index.drop(best)
+    table["p_holm"] = np.nan
+    if len(others):
+        table.loc[others, "p_holm"] = holm(
+            randomisation_test(differences[others].to_numpy(), rng=rng)
+        )
     table.loc[best, ["difference", "difference_low", "difference_high", "lift"]] = np.nan
     return table
 

@@ -152,7 +152,8 @@ def test_published_numbers_stand_in_their_own_column(
 ) -> None:
     table, printed = run(edis, clip, m0, tmp_path, "--depth", "32", "--refill")
     assert (100 * table["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
-    assert "Published, not measured here: Jina AI" in printed
+    assert table["published_applies"].all()
+    assert "Published, not measured here, EDIS with jina-clip-v2 and jina-reranker-m0" in printed
     assert "14.55" in printed
     # Another depth makes other rows.
     table, printed = run(edis, clip, m0, tmp_path)

@@ -95,11 +95,11 @@ def test_prints_and_writes_every_encoder(folder: Path, tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "seed_table.csv")
     assert table["strategy"].tolist() == [row.name for row in SEED_TABLE] * 2
     assert table["encoder"].tolist() == ["one"] * 7 + ["two"] * 7
-    assert table["published"].isna().all()
-    assert "Published" not in printed
+    assert not table["published_applies"].any()
+    assert "Published, not measured here, EDIS with jina-clip-v2" in printed
     for row in SEED_TABLE:
         assert row.name in printed
-    for column in ("measured", "calls/query", "ms/query", "published"):
+    for column in ("measured", "calls/query", "ms/query", "published on EDIS", "36.24"):
         assert column in printed
     assert max(map(len, printed.splitlines())) <= 170
     assert (table["embed_ms"] > 0).all()

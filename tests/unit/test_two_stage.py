@@ -24,6 +24,7 @@ from mmgap.corpus.images import ImageFile
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import CacheDamageWarning, EncoderError, MissingLegWarning, MmgapError
+from mmgap.evaluation import difference_table
 from mmgap.scores.normalise import ZScoreNormaliser
 from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
@@ -697,7 +698,7 @@ def test_seed_table_by_hand(vectors: Vectors, reranker: FakeReranker) -> None:
     assert (table["ms_per_query"] >= table["search_ms"] + table["rerank_ms"]).all()
 
 
-def test_published_numbers_stand_apart_and_only_where_they_apply(
+def test_published_numbers_stand_apart_and_say_where_they_apply(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
     reranker.info = replace(reranker.info, id="jinaai/jina-reranker-m0")
@@ -719,13 +720,17 @@ def test_published_numbers_stand_apart_and_only_where_they_apply(
         assert shown.columns[-1] == "published"
         assert shown["published"].tolist()[-1] == "36.24"
         assert "36.24" not in shown.drop(columns="published").to_string()
+        assert found["published_applies"].all()
     for corpus, encoder in [
         ("edis/val", "jinaai/jina-clip-v2"),
         ("edis, 10 of 3241 queries", "jinaai/jina-clip-v2"),
         ("pictograms/test/style", "jinaai/jina-clip-v2"),
         ("edis", "jinaai/jina-clip-v1"),
     ]:
-        assert table(corpus, encoder)["published"].isna().all()
+        elsewhere = table(corpus, encoder)
+        assert (100 * elsewhere["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
+        assert not elsewhere["published_applies"].any()
+        assert format_seed_table(elsewhere).columns[-1] == "published on EDIS"
     hits = table("edis", "jinaai/jina-clip-v2", measure="hit@10")
     assert hits["published"].isna().all()
 
@@ -780,19 +785,23 @@ def test_micro_mean_grade_and_measure() -> None:
         value(mean="median")
 
 
-def test_a_paired_test_can_be_plugged_in(vectors: Vectors, reranker: FakeReranker) -> None:
-    seen = {}
-
-    def test(values: pd.DataFrame, against: str) -> pd.Series:
-        seen.update(values=values, against=against)
-        return pd.Series({name: 0.03 for name in values if name != against})
-
-    scorer = PairScorer(vectors, reranker, cache=False)
-    table = seed_table(vectors, scorer, seed_strategies(depth=2), measure="recall@1", p_values=test)
-    assert seen["against"] == "image leg"
-    assert seen["values"].shape == (1, 7)
-    assert table["p"].isna().tolist() == [False, True, *[False] * 5]
-    assert format_seed_table(table)["p"].tolist() == ["0.03", "", *["0.03"] * 5]
+def test_differences_are_tested_with_holms_correction() -> None:
+    vectors = noisy(n_query=120, seed=7)
+    table = seed_table(vectors, None, SEED_TABLE[:3]).set_index("strategy")
+    best = table["against"].iloc[0]
+    runs = run_strategies(vectors, list(SEED_TABLE[:3]), cache=False)
+    other = difference_table(runs, vectors.corpus.qrels, best).set_index("strategy")
+    assert table["p_holm"].isna().tolist() == [name == best for name in table.index]
+    assert 0.2 < table["p_holm"].min() < table["p_holm"].max() < 0.9
+    # Of 10,000 random signs, drawn anew: three standard errors of a share.
+    assert table["p_holm"].drop(best).to_dict() == pytest.approx(
+        other["p_holm"].to_dict(), abs=0.03
+    )
+    shown = format_seed_table(table.reset_index()).set_index("strategy")["p (Holm)"]
+    assert shown[best] == ""
+    assert float(shown.drop(best).iloc[0]) == pytest.approx(
+        table["p_holm"].drop(best).iloc[0], rel=0.05
+    )
 
 
 def test_every_open_point_has_an_option() -> None:
