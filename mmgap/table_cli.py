@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mmgap import paths
+from mmgap.cli_shared import load_corpora, load_encoders, short_path
 from mmgap.corpus.files import OnError
 from mmgap.errors import MmgapError
 
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mmgap.corpus.schema import Corpus
-    from mmgap.encoders.base import Encoder
     from mmgap.rerankers.base import Reranker
 
 app = typer.Typer(rich_markup_mode="markdown")
-
-BUNDLED = ("mini-clip", "mini-siglip", "mini-aligned")
 
 Ties = Literal["expected", "index", "doc_id"]
 Mean = Literal["macro", "micro"]
@@ -133,7 +130,11 @@ def seed(
         _list_open_points()
         return
     rows = seed_strategies(depth=depth, duplicates=duplicates, refill=refill, average=average)
-    corpora = _corpora(corpus, split, condition, language, pool, on_error)
+    if pool is not None and corpus.partition("@")[0] != "edis":
+        msg = f"--pool is for EDIS; {corpus!r} has one pool. Leave it out"
+        raise MmgapError(msg)
+    options_of_corpus = {} if pool is None else {"pool": pool}
+    corpora = load_corpora(corpus, split, condition, language, on_error, **options_of_corpus)
     if sample is not None:
         corpora = [each.sample(sample) for each in corpora]
     if max_words is not None:
@@ -141,7 +142,9 @@ def seed(
     length = {} if max_length is None else {"max_length": max_length}
     model = None if reranker == "none" else load_reranker(reranker, **length)
     tables = []
-    for each in _encoders(encoder, dim, query_prompt):
+    wanted = {"dim": dim, "query_prompt": query_prompt}
+    wanted = {key: value for key, value in wanted.items() if value is not None}
+    for each in load_encoders(encoder, corpora, **wanted):
         for searched in corpora:
             vectors = embed(searched, each, on_error=on_error, progress=not quiet)
             scorer = None
@@ -155,6 +158,7 @@ def seed(
                 )
             # A hosted encoder would charge for it, and say how fast the network is.
             hosted = vectors.encoder.backend == "api"
+            embed_ms = float("nan") if each is None or hosted else embedding_ms(each, searched)
             table = seed_table(
                 vectors,
                 scorer,
@@ -163,7 +167,7 @@ def seed(
                 min_grade=min_grade,
                 ties=ties,
                 mean=mean,
-                embed_ms=float("nan") if hosted else embedding_ms(each, searched),
+                embed_ms=embed_ms,
             )
             new = "" if scorer is None else f", {scorer.n_new:,} reranker calls made now"
             _print_table(table, f"{measure} in %{new}")
@@ -193,46 +197,7 @@ def seed(
     whole = pd.concat(tables, ignore_index=True)
     for name, frame in (("seed_table", whole), ("seed_table_settings", settings)):
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
-        typer.echo(f"written: {_shown(folder / f'{name}.csv')}")
-
-
-def _corpora(
-    name: str,
-    split: str,
-    condition: str | None,
-    language: str,
-    pool: str | None,
-    on_error: OnError,
-) -> list[Corpus]:
-    from mmgap.corpus import load_corpus, takes_split
-    from mmgap.corpus.pictograms import CONDITIONS
-
-    if pool is not None and name.partition("@")[0] != "edis":
-        msg = f"--pool is for EDIS; {name!r} has one pool. Leave it out"
-        raise MmgapError(msg)
-    if name == "pictograms":
-        conditions = CONDITIONS if condition is None else (condition,)
-        if split == "train":
-            return [load_corpus(name, split=split, language=language)]
-        return [
-            load_corpus(name, split=split, condition=each, language=language) for each in conditions
-        ]
-    options: dict[str, Any] = {} if pool is None else {"pool": pool}
-    if takes_split(name):
-        options["split"] = split
-    return [load_corpus(name, on_error=on_error, **options)]
-
-
-def _encoders(
-    names: list[str] | None, dim: int | None, query_prompt: str | None
-) -> Iterator[Encoder]:
-    """Load one encoder after the other, so that one is in memory at a time."""
-    from mmgap.encoders import load_encoder
-
-    given = {"dim": dim, "query_prompt": query_prompt}
-    options = {key: value for key, value in given.items() if value is not None}
-    for name in names or BUNDLED:
-        yield load_encoder(name, **options)
+        typer.echo(f"written: {short_path(folder / f'{name}.csv')}")
 
 
 def _settings(corpus: Corpus, model: Reranker | None, used: dict[str, object]) -> pd.DataFrame:
@@ -301,7 +266,3 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
 
         setting = f"EDIS with {' and '.join(PUBLISHED_MODELS)}"
         console.print(f"Published, not measured here, {setting}: {PUBLISHED_SOURCE}.")
-
-
-def _shown(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -20,7 +20,8 @@ SCIENCE = ["scores", "fusion", "evaluation", "gap", "mitigate"]
 # "" is mmgap/__init__.py
 FACE = [
     *("strategies", "contrastive", "plots", "notebook", "report"),
-    *("model_check", "models_cli", "corpus_cli", "table_cli", "cli", ""),
+    *("model_check", "models_cli", "corpus_cli", "cli_shared", "table_cli", "methods_cli"),
+    *("cli", ""),
 ]
 
 MAY_IMPORT: dict[str, set[str]] = {
