@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import expit
 
 import mmgap as mg
 from mmgap import paths
@@ -74,6 +75,7 @@ def measure(reranker: Reranker, name: str, split: str, condition: str) -> Measur
         "reranked, image shown": own["image"],
         "reranked, leg that ranks it higher": matching,
         "reranked, mean of text and image": own["text"] + own["image"],
+        "reranked, the same after the sigmoid": expit(own["text"]) + expit(own["image"]),
         BOTH: own["fused"],
         CEILING: relevant.astype(float),
     }
@@ -242,7 +244,9 @@ By `scripts/train_mini_reranker.py`, seed {training["seed"]}, on the train split
 of {recipe["queries"]} queries, each with one document that answers and {recipe["negatives"]} that do not, drawn from the first {recipe["mined"]} of either
 leg; softmax over the list. {training["n_queries"]} queries: those of the split, and texts of documents that say what is to be seen. Half of the lists
 show text and image of every document; in the others each shows its text, its image or both by chance, which is what puts
-the three on one scale.
+the three on one scale. Softmax leaves open where that scale lies: afterwards every logit was taken times {training["calibration"]["slope"]:.2f}
+and {-training["calibration"]["offset"]:.2f} taken from it, by logistic regression on the candidates of {recipe["calibration_queries"]} train queries shown in all three ways, so that its sigmoid
+is about the probability that a candidate answers.
 
 The encoders have seen the pictures of the train split, so candidates mined with them, and what their image tower makes of
 those pictures, are better than at test time. Two cross-fitted towers were therefore trained by the first stage of

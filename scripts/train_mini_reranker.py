@@ -19,6 +19,10 @@ every document; in the others each document shows its text, its picture or both,
 all three get their scores on one scale. Queries are the train queries and those texts of documents
 that say what is to be seen.
 
+Softmax over a list leaves open where the logits lie. At the end one slope and one offset are fitted
+on the train candidates (:func:`calibrate`), so that the sigmoid of a logit is about the probability
+that the document answers, whatever it shows: then means of sigmoids of two views make sense too.
+
 The recipe was chosen on the calibration split (``scripts/reranker_card.py calibration``); the test
 split is never read here.
 """
@@ -97,6 +101,7 @@ class Recipe:
     rate: float = 1e-3
     weight_decay: float = 0.1
     centring: float = 1e-3
+    calibration_queries: int = 400
 
 
 @dataclass(frozen=True)
@@ -516,6 +521,39 @@ def train_network(
     return average.module.eval()
 
 
+def calibrate(
+    network: CrossNetwork, pool: Pool, asks: Sequence[Ask], n_asks: int, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Make the sigmoid of a logit the probability of relevance; return the slope and the offset.
+
+    Logistic regression on the candidates of some train queries, each shown as text, as picture and
+    as both: one slope and one offset for all three, which then go into the network's last weights.
+    The order of documents stays as it is.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    asks = [ask for ask in asks if not ask.of_pictures]
+    logits, answers = [], []
+    with torch.inference_mode():
+        for k in rng.permutation(len(asks))[:n_asks]:
+            ask = asks[k]
+            docs = np.concatenate([ask.relevant, ask.hard])[None]
+            for text, picture in ((True, False), (False, True), (True, True)):
+                shown = (np.full(docs.shape, text), np.full(docs.shape, picture))
+                logits.append(pair_logits(network, pool, np.array([ask.text]), docs, *shown)[0])
+                answers.append(np.arange(docs.size) < len(ask.relevant))
+    x = torch.cat(logits).double().numpy()
+    fitted = LogisticRegression(C=np.inf, tol=1e-8).fit(x[:, None], np.concatenate(answers))
+    slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    last = network.score[-1]
+    with torch.no_grad():
+        for linear in (network.whole, last):  # the logit is the sum of both
+            linear.weight *= slope
+            linear.bias *= slope
+        last.bias += offset
+    return slope, offset
+
+
 def save_network(network: CrossNetwork, recipe: Recipe, folder: Path, training: dict) -> None:
     """Write fp16 weights and the configuration that :class:`MiniReranker` reads."""
     from safetensors.torch import save_file
@@ -560,11 +598,14 @@ def main() -> None:
     print(f"{len(asks)} queries, {len(documents)} documents", flush=True)
     started = time.monotonic()
     network = train_network(recipe, pool, asks, options.seed)
+    rng = np.random.default_rng(options.seed)
+    slope, offset = calibrate(network, pool, asks, recipe.calibration_queries, rng)
     training = {
         "recipe": asdict(recipe),
         "seed": options.seed,
         "n_queries": len(asks),
         "n_documents": len(documents),
+        "calibration": {"slope": round(slope, 3), "offset": round(offset, 3)},
         "minutes": round((time.monotonic() - started) / 60, 1),
         "train_split_sha256": train_split_sha256(),
     }

@@ -46,11 +46,12 @@ class MiniReranker:
     """The bundled reranker: the query's tokens attend to the document's words and image patches.
 
     It reads a text query with a document that is a text, a picture, or both in one, and gives one
-    logit; the scale is the same for all three, so scores of texts and pictures compare. The token
-    states of all-MiniLM-L6-v2 and the patches of mini-aligned's image tower go in, both frozen,
-    and the colours of each patch; no encoder's score does. What is known of a document does not
-    depend on the query up to the attention, so texts and pictures are read once and then kept: on
-    one core thousands of pairs a second.
+    logit; the scale is the same for all three, so scores of texts and pictures compare. The sigmoid
+    of a logit is about the probability that a candidate answers, as among its training candidates.
+    The token states of all-MiniLM-L6-v2 and the patches of mini-aligned's image tower go in, both
+    frozen, and the colours of each patch; no encoder's score does. What is known of a document does
+    not depend on the query up to the attention, so texts and pictures are read once and then kept:
+    on one core thousands of pairs a second.
 
     It was trained on drawings, see the model card. It runs on the CPU, in float32.
 
