@@ -230,7 +230,7 @@ def advise(
         )
         typer.echo(found.to_text())
         print_table(
-            f"{found.measure} in % on calibration queries [95 % interval]",
+            f"{found.measure} in % on calibration and on test queries [95 % interval]",
             strategies.format_advice(found, top=top),
         )
         table = found.table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmgap.strategies.advise import Advice, advise, format_advice
+from mmgap.strategies.advising.advice import Advice, format_advice
+from mmgap.strategies.advising.advise import advise
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.cost import (
@@ -49,6 +50,17 @@ from mmgap.strategies.split import split_queries
 from mmgap.strategies.strategy import TRIVIAL, Strategy
 from mmgap.strategies.thresholds import threshold_table
 from mmgap.strategies.two_stage import TwoStage
+from mmgap.strategies.verdict import (
+    VERDICT_FAMILIES,
+    HeldOut,
+    choose_best,
+    family_verdicts,
+    held_out,
+    recommended_family,
+    run_candidates,
+    verdict_family,
+    verdict_sentences,
+)
 
 if TYPE_CHECKING:
     from mmgap.strategies.methods import METHODS
@@ -61,11 +73,13 @@ __all__ = [
     "PUBLISHED",
     "SEED_TABLE",
     "TRIVIAL",
+    "VERDICT_FAMILIES",
     "Advice",
     "Candidates",
     "CostedRun",
     "FittedMethod",
     "GapReport",
+    "HeldOut",
     "Method",
     "OpenPoint",
     "PairScorer",
@@ -76,12 +90,14 @@ __all__ = [
     "advise",
     "best_by_budget",
     "break_even",
+    "choose_best",
     "cost_frame",
     "cost_table",
     "cut_texts",
     "embedding_ms",
     "equal_cost_strategies",
     "family_of",
+    "family_verdicts",
     "find_candidates",
     "find_pool",
     "first_stage",
@@ -91,6 +107,7 @@ __all__ = [
     "format_seed_table",
     "gap_report",
     "halve_pairs",
+    "held_out",
     "label_budget",
     "leaderboard",
     "margin_threshold",
@@ -100,7 +117,9 @@ __all__ = [
     "open_points",
     "pareto_front",
     "probe_table",
+    "recommended_family",
     "relevance",
+    "run_candidates",
     "run_strategies",
     "run_two_stage",
     "score_contrasts",
@@ -110,6 +129,8 @@ __all__ = [
     "seed_table",
     "split_queries",
     "threshold_table",
+    "verdict_family",
+    "verdict_sentences",
     "worse_direction",
 ]
 

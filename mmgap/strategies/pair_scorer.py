@@ -157,7 +157,7 @@ class PairScorer:
             self._remember(shown, missing[found], records[found])
             if not found.all():
                 todo[shown] = missing[~found], keys[~found]
-        n_todo = sum(len(codes) for codes, _ in todo.values())
+        n_todo = sum(len(np.unique(keys)) for _, keys in todo.values())
         with _bar(n_todo, show=self._progress) as advance:
             for shown, (codes, keys) in todo.items():
                 self._score(shown, codes, keys, advance)
@@ -189,13 +189,23 @@ class PairScorer:
     def _score(
         self, shown: str, codes: np.ndarray, keys: np.ndarray, advance: Callable[[int], None]
     ) -> None:
+        # Documents that share what is shown share the call, and so have the very same score: one
+        # call each would let rounding order them.
+        every_code = codes
+        keys, first, same_as = np.unique(keys, return_index=True, return_inverse=True)
+        codes = every_code[first]
         queries, documents = np.divmod(codes, len(self._corpus.documents))
         # Neighbours share a document, so that its picture is decoded once; a hosted reranker puts
         # neighbours of one query into one request instead.
         if self.reranker.info.backend != "api":
             order = np.lexsort([queries, documents])
-            codes, keys = codes[order], keys[order]
-            queries, documents = queries[order], documents[order]
+        else:
+            order = np.argsort(codes)
+        codes, keys = codes[order], keys[order]
+        queries, documents = queries[order], documents[order]
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        same_as = place[same_as]
         start, size = 0, self._lot or _FIRST_LOT
         contents: dict[int, Content] = {}
         while start < len(codes):
@@ -222,7 +232,8 @@ class PairScorer:
                 records[name] = _each(asked, queries[lot], count)
                 records[name] += _each(contents, documents[lot], count)
             self._store.write(keys[lot], records)
-            self._remember(shown, codes[lot], records)
+            done = (same_as >= start) & (same_as < start + len(pairs))
+            self._remember(shown, every_code[done], records[same_as[done] - start])
             self.n_new += len(pairs)
             advance(len(pairs))
             start += len(pairs)

@@ -8,6 +8,7 @@ import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,17 @@ from mmgap.corpus.schema import Corpus, Document
 from mmgap.errors import MmgapError
 from mmgap.store.vectors import Vectors
 from mmgap.strategies import METHODS, Advice, Method, advise, format_advice, leaderboard
+from mmgap.strategies.advising.changes import (
+    _budget_words,
+    _queries_needed,
+    _rerank_words,
+    _strictest,
+)
+from mmgap.strategies.advising.choice import Choice, climb, compared
+from mmgap.strategies.advising.entry import Entry
+from mmgap.strategies.advising.terms import Terms
+from mmgap.strategies.advising.words import _agreement, _why
+from mmgap.strategies.two_stage import TwoStage
 
 N_QUERY, N_DOC = 80, 120
 FEW = ("raw, max", "z, mean", "bank z, mean", "platt, log-odds", "convex, raw", "RRF, k = 60")
@@ -131,7 +143,9 @@ def test_the_choice_is_not_made_on_test_queries() -> None:
         assert advice.method == "raw, mean"
     # On the last one the image leg is better, and the report says so.
     assert row(advice, "raw, mean")["test_value"] < 0.8
-    assert "On 80 test queries, which had no say" in sentence(advice, "test queries")
+    assert "On 80 test queries over 120 documents, which had no say" in sentence(
+        advice, "test queries"
+    )
 
 
 def test_each_query_is_judged_by_a_fit_that_has_not_seen_it() -> None:
@@ -163,29 +177,27 @@ def test_correction_by_hand() -> None:
     Two methods of effort 2: Holm gives 2 x 0.0625 and 0.25. One of effort 3: 0.0625. Two efforts:
     all of these twice.
     """
-    from mmgap.strategies.advise import _compared, _Entry
 
-    def entry(n_won: int, effort: int) -> _Entry:
+    def entry(n_won: int, effort: int) -> Entry:
         values = np.repeat([1.0, 0.0], [n_won, 8 - n_won])
-        return _Entry("", METHODS["raw, mean"], effort, np.tile(values, (4, 1)), 0.0)
+        return Entry("", METHODS["raw, mean"], effort, np.tile(values, (4, 1)), 0.0)
 
-    gain, p = _compared([entry(5, 2), entry(3, 2), entry(5, 3)], entry(0, 0))
+    gain, p = compared([entry(5, 2), entry(3, 2), entry(5, 3)], entry(0, 0))
     np.testing.assert_allclose(gain, [5 / 8, 3 / 8, 5 / 8])
     np.testing.assert_allclose(p, [0.25, 0.5, 0.125])
 
 
 def test_the_highest_value_of_less_effort_is_passed_over_for_want_of_certainty() -> None:
     """z wins 17 queries and loses 6, bank z wins 10 and loses none: only the second is certain."""
-    from mmgap.strategies.advise import _climb, _Entry
 
-    def entry(name: str, effort: int, won: int, lost: int) -> _Entry:
+    def entry(name: str, effort: int, won: int, lost: int) -> Entry:
         values = np.repeat([0.0, 1.0, 0.5], [lost, won, 60 - won - lost])
-        return _Entry(name, METHODS[name], effort, np.tile(values, (4, 1)), 0.0)
+        return Entry(name, METHODS[name], effort, np.tile(values, (4, 1)), 0.0)
 
     leg = entry("text leg", 0, 0, 0)
     z, bank_z = entry("z, mean", 2, 17, 6), entry("bank z, mean", 3, 10, 0)
     assert z.mean > bank_z.mean
-    assert _climb([leg, z, bank_z], 0.05, slice(None)) == [leg, bank_z]
+    assert climb([leg, z, bank_z], 0.05, slice(None)) == [leg, bank_z]
 
 
 # --- what is allowed -----------------------------------------------------------------------------
@@ -199,7 +211,7 @@ def test_no_labels_no_method_that_needs_them() -> None:
         assert row(free, name)["why_not"] == "needs labels"
         assert row(free, name)["value"] > 0.5  # measured all the same
     assert row(free, "bank z, mean")["allowed"]
-    assert "2 of 6 methods are not allowed here: 2 needs labels" in sentence(free, "not allowed")
+    assert "2 of 6 methods are not allowed here: needs labels (2)" in sentence(free, "not allowed")
     labelled = advise(noisy(1.7, 1.7), methods=some(*names), n_labels=None)
     assert labelled.table["allowed"].all()
 
@@ -319,7 +331,7 @@ def test_beyond_the_budget_there_is_no_reranker() -> None:
 def test_a_budget_below_everything_leaves_the_legs() -> None:
     advice = advise(noisy(1.7, 1.7), methods=some("raw, max"), budget_ms=1e-6)
     assert advice.method in ("text leg", "image leg")
-    assert "below what search alone takes" in sentence(advice, "budget")
+    assert "below what the search of one leg takes" in sentence(advice, "The budget of")
 
 
 def test_a_reranker_that_guesses_does_not_pay() -> None:
@@ -396,6 +408,155 @@ def test_the_table_and_its_reading() -> None:
     text = advice.to_text()
     assert text.splitlines()[0] == f"tiny, tables: use {advice.method!r}"
     assert all(sentence in text for sentence in advice.reasons + advice.what_would_change_it)
+
+
+# --- words say what the numbers say --------------------------------------------------------------
+
+
+def entry(name: str, effort: int, values: np.ndarray, ms: float = 1.0) -> Entry:
+    return Entry(name, METHODS[name], effort, np.tile(values, (4, 1)), ms)
+
+
+def test_words_give_p_before_and_after_the_correction() -> None:
+    """Three queries of 8 won by the mean: p = 2 / 2**3 = 0.25, two efforts, so 0.5."""
+    won = np.repeat([1.0, 0.0], [3, 5])
+    entries = [entry("text leg", 0, 0 * won), entry("raw, mean", 1, won), entry("z, mean", 2, won)]
+    choice = Choice(entries, Terms())
+    assert choice.pick.name == "text leg"
+    (said,) = [each for each in _why(choice) if "Against the simple alternative" in each]
+    assert "-37.5 points" in said
+    assert said.endswith("p = 0.250, corrected p = 0.500: not significant.")
+
+
+def test_an_alternative_that_is_too_slow_says_so() -> None:
+    """The mean wins ten queries of ten, p = 2 / 2**10, and stays out for its time alone."""
+    slow = entry("raw, mean", 1, np.ones(10), ms=9.0)
+    entries = [entry("text leg", 0, np.zeros(10)), slow]
+    terms = Terms(budget_ms=5.0)
+    slow.why_not = terms.obstacle(slow)
+    choice = Choice(entries, terms)
+    assert choice.pick.name == "text leg"
+    (said,) = _why(choice)
+    assert "(100.0 %, not allowed here: too slow)" in said
+    assert "p = 0.002: significant" in said
+    assert _budget_words(choice) == [
+        "With a budget of 9 ms per query 'raw, mean' would be advised: "
+        "+100.0 points [+100.0, +100.0], p = 0.002."
+    ]
+    enough = Choice([entry("text leg", 0, np.zeros(10)), entry("raw, mean", 1, np.ones(10))], terms)
+    assert _budget_words(enough) == ["A larger budget would not change the advice."]
+
+
+def test_the_best_is_compared_with_what_is_simpler_than_itself() -> None:
+    """The path goes text leg, z, Platt; raw max has the highest value, without certainty.
+
+    Against the leg, z wins 10 of 200 queries, Platt these and 10 more; raw max wins 90 and loses
+    69. It takes as much effort as z, so it is held against the leg: (90 - 69) / 2 / 200.
+    """
+    places = np.arange(200)
+    z, platt = 0.5 + 0.5 * (places < 10), 0.5 + 0.5 * (places < 20)
+    highest = np.repeat([1.0, 0.0, 0.5], [90, 69, 41])
+    entries = [
+        entry("text leg", 0, np.full(200, 0.5)),
+        entry("z, mean", 2, z),
+        entry("raw, max", 2, highest),
+        entry("platt, log-odds", 4, platt),
+    ]
+    choice = Choice(entries, Terms(n_labels=None))
+    assert [each.name for each in choice.path] == ["text leg", "z, mean", "platt, log-odds"]
+    said = _why(choice)[-1]
+    assert "'raw, max' has the highest value (55.2 %)" in said
+    assert "not significantly better than the simpler 'text leg': +5.2 points" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "p", "words"),
+    [
+        (+1, -0.1, 0.001, "against what the calibration queries said"),
+        (-1, -0.1, 0.001, "more of them would help"),
+        (+1, +0.1, 0.2, "The +100.0 points of the calibration queries are not confirmed there"),
+        (+1, -0.1, 0.2, "not confirmed there"),
+        (+1, +0.1, 0.001, ""),
+        (0, +0.1, 0.2, ""),
+    ],
+)
+def test_test_queries_that_disagree_are_named(
+    said: int, there: float, p: float, words: str
+) -> None:
+    pick, other = np.full((2, 12), 0.5) + np.array([[said / 2], [-said / 2]])
+    entries = [entry("text leg", 0, pick), entry("image leg", 0, other)]
+    choice = Choice(entries, Terms())
+    choice.pick = entries[0]
+    found = _agreement(choice, "image leg", there, p)
+    assert words in found
+    assert bool(words) == bool(found)
+
+
+def test_the_number_of_queries_needed_by_hand() -> None:
+    """Gain 0.1 with a spread of 1, at the level 0.05: ((1.95996 + 0.84162) / 0.1)^2 = 784.9.
+
+    Two rivals of one effort and one of another: 0.05 / 2 / 2 for one of the two.
+    """
+    gain = 0.1 + np.tile([1.0, -1.0], 50) * np.sqrt(99 / 100)
+    assert _queries_needed(gain, 0.05) == pytest.approx(784.9, abs=0.1)
+    rivals = [entry("raw, mean", 1, gain), entry("z, mean", 2, gain), entry("raw, max", 2, gain)]
+    assert _strictest(rivals, rivals[1], 0.05) == pytest.approx(0.0125)
+    assert _strictest(rivals, rivals[0], 0.05) == pytest.approx(0.025)
+
+
+def test_labels_that_nothing_allowed_could_use_are_not_recommended() -> None:
+    learned = some("platt, log-odds")
+    lists = advise(noisy(1.7, 1.7), methods=learned, lists_only=True)
+    assert "every method that learns from them needs the other leg's scores" in sentence(
+        lists, "Labels"
+    )
+    slow = advise(noisy(1.7, 1.7), methods=learned, budget_ms=1e-6)
+    assert "every method that learns from them is too slow" in sentence(slow, "Labels")
+    assert "calibrated on the other half" in sentence(
+        advise(noisy(1.7, 1.7), methods=learned), "Labels"
+    )
+
+
+def test_one_leg_is_searched_alone_and_so_quicker_than_both(monkeypatch) -> None:
+    from mmgap.strategies.advising import entries
+
+    def search(vectors: Vectors, depth: int):  # noqa: ARG001
+        seconds = {"text": 1, "image": 2}
+        took = sum(seconds[leg] for leg in vectors.legs) * len(vectors.corpus.queries) / 1000
+        return SimpleNamespace(seconds=took)
+
+    monkeypatch.setattr(entries, "find_pool", search)
+    advice = advise(noisy(1.7, 1.7), methods=some("raw, max"), embed_ms=100.0)
+    for name, ms in (("text leg", 101), ("image leg", 102), ("raw, max", 103)):
+        found = row(advice, name)["ms_per_query"]
+        assert ms < found < ms + 0.9  # and the merge itself
+    assert "with the encoder's time" in advice.reasons[0]
+
+
+def test_what_reranking_brings_is_corrected_as_the_choice_is() -> None:
+    """Six queries won, none lost: p = 2 / 2**6 = 0.031; there are two efforts: 0.0625, not sure."""
+    won = np.repeat([1.0, 0.0], [6, 4])
+    strategy = TwoStage("rerank 8", "text", ("text",), 8, tail=True)
+    entries = [
+        entry("text leg", 0, 0 * won),
+        entry("z, mean", 2, 0 * won),
+        Entry("rerank 8", strategy, 5, np.tile(won, (4, 1)), 20.0),
+    ]
+    (said,) = _rerank_words(Choice(entries, Terms()), tried=True)
+    assert "does not pay" in said
+    assert "+60.0 points" in said
+    assert "p = 0.031, corrected p = 0.062" in said
+    # Alone it would be sure, and then it is what is advised.
+    choice = Choice([entries[0], entries[2]], Terms())
+    assert choice.pick.name == "rerank 8"
+    assert "pays from 20 ms" in _rerank_words(choice, tried=True)[0]
+
+
+def test_the_best_reranked_row_is_always_shown() -> None:
+    advice = reranked(guess)
+    ranked = advice.table.loc[advice.table["family"] == "reranked", "method"]
+    shown = set(format_advice(advice, top=1)["method"])
+    assert shown.intersection(ranked) == {ranked.iloc[0]}
 
 
 # --- refusals ------------------------------------------------------------------------------------

@@ -546,6 +546,30 @@ def test_scores_are_found_by_content_and_fingerprint(tmp_path: Path) -> None:
     assert {text for _, text, _ in fake.asked} == {"a new text"}
 
 
+def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -> None:
+    vectors = noisy(n_query=20)
+    documents = [
+        replace(each, text=f"text {at % 7}") for at, each in enumerate(vectors.corpus.documents)
+    ]
+    vectors = replace(vectors, corpus=replace(vectors.corpus, documents=documents))
+    noise = np.random.default_rng(0)
+    fake = FakeReranker(lambda *_: 0.5 + 1e-6 * noise.random(), score="logit, unbounded")
+
+    def ranked_by_text() -> list[float]:
+        scorer = PairScorer(vectors, fake, cache=tmp_path, lot=16)
+        (run,) = run_strategies(vectors, [TwoStage("t", "text", ("text",), 40)], reranker=scorer)
+        text = np.where(run.indices < 0, -1, run.indices % 7)
+        for row in range(20):
+            for each in range(7):
+                assert len({*run.scores[row][text[row] == each].tolist()}) == 1
+        return run.scores.tolist()
+
+    first = ranked_by_text()
+    assert len(fake.asked) == len(set(fake.asked)) == 20 * 7
+    assert ranked_by_text() == first
+    assert len(fake.asked) == 20 * 7
+
+
 def test_pictures_are_pairs_of_their_own(vectors: Vectors, tmp_path: Path) -> None:
     def asked(vectors: Vectors, view: str) -> set:
         fake = FakeReranker(lambda *_: 0.5)
