@@ -521,15 +521,16 @@ def test_one_leg_is_searched_alone_and_so_quicker_than_both(monkeypatch) -> None
     from mmgap.strategies.advising import entries
 
     def search(vectors: Vectors, depth: int):  # noqa: ARG001
+        # Seconds a query: beside them a merge's own time is nothing, however busy the machine.
         seconds = {"text": 1, "image": 2}
-        took = sum(seconds[leg] for leg in vectors.legs) * len(vectors.corpus.queries) / 1000
+        took = sum(seconds[leg] for leg in vectors.legs) * len(vectors.corpus.queries)
         return SimpleNamespace(seconds=took)
 
     monkeypatch.setattr(entries, "find_pool", search)
     advice = advise(noisy(1.7, 1.7), methods=some("raw, max"), embed_ms=100.0)
-    for name, ms in (("text leg", 101), ("image leg", 102), ("raw, max", 103)):
+    for name, ms in (("text leg", 1100), ("image leg", 2100), ("raw, max", 3100)):
         found = row(advice, name)["ms_per_query"]
-        assert ms < found < ms + 0.9  # and the merge itself
+        assert ms <= found < ms + 900  # and the merge itself
     assert "with the encoder's time" in advice.reasons[0]
 
 
