@@ -15,7 +15,7 @@ from mmgap.evaluation import bootstrap_interval, evaluate
 from mmgap.store.vectors import Vectors
 from mmgap.strategies.first_stage import margin_threshold
 from mmgap.strategies.rerank import CostedRun
-from mmgap.strategies.two_stage import TwoStage, View
+from mmgap.strategies.two_stage import CONVEX, TwoStage, View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,7 +210,7 @@ def equal_cost_strategies(
     depths: Sequence[int] = DEPTHS,
     view: View = "average",
     normalise: str = "bank z",
-    merge: str = "mean",
+    merge: str = CONVEX,
     cheap_view: View = "text",
     share: float = 0.5,
 ) -> dict[str, tuple[TwoStage, ...]]:
@@ -225,7 +225,8 @@ def equal_cost_strategies(
     view : str, default "average"
         What the reranker is shown, see :class:`TwoStage`.
     normalise, merge : str
-        The calibrated fusion: how each leg is brought onto one scale, and how they are merged.
+        The calibrated fusion: how each leg is brought onto one scale, and how they are merged; by
+        default with the weight that is best on judged calibration queries.
     cheap_view : str, default "text"
         What the first pass of the two-pass cascade is shown.
     share : float, default 0.5
@@ -235,6 +236,7 @@ def equal_cost_strategies(
     -------
     strategies : dict of family to tuple of TwoStage
         - ``raw merge`` and ``mean of raw scores``: no reranker, no calibration;
+        - ``normalised merge``: the mean after the same ``normalise``, without a fitted weight;
         - ``calibrated fusion``: no reranker;
         - ``rerank``: half of ``depth`` from each leg, reranked; what follows is in the legs' turn;
         - ``calibrate, then rerank``: the first ``depth`` of the calibrated fusion, reranked;
@@ -259,6 +261,9 @@ def equal_cost_strategies(
     return {
         "raw merge": (TwoStage("raw merge", None, merge="max"),),
         "mean of raw scores": (TwoStage("mean of raw scores", None, merge="mean"),),
+        "normalised merge": (
+            TwoStage("normalised merge", None, depth=1, merge="mean", normalise=normalise),
+        ),
         "calibrated fusion": (fused("calibrated fusion", None, 1),),
         "rerank": tuple(
             TwoStage(f"rerank {depth}", view, depth=depth // 2, tail=True) for depth in depths

@@ -216,7 +216,9 @@ def test_families_at_equal_cost(tmp_path: Path) -> None:
     families = equal_cost_strategies(calibration, depths=(8, 16, 32), share=0.5)
     names = family_of(families)
     strategies = [each for members in families.values() for each in members]
-    assert len(names) == len(strategies) == 3 + 4 * 3
+    assert len(names) == len(strategies) == 4 + 4 * 3
+    assert [each.needs_calibration for each in strategies[:4]] == [False, False, True, True]
+    assert families["calibrated fusion"][0].merge == "convex"
     assert [names[name] for name in ("rerank 8", "rerank 32")] == ["rerank", "rerank"]
     scorer = PairScorer(vectors, truth(vectors), cache=False)
     runs = run_two_stage(vectors, strategies, scorer, calibration=calibration)
