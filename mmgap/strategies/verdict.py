@@ -21,7 +21,7 @@ from mmgap.strategies.method import LABELLED_PAIRS, NOTHING, TOLERANCE, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
 from mmgap.strategies.rerank import CostedRun, run_two_stage
-from mmgap.strategies.split import take_queries
+from mmgap.strategies.split import query_folds, take_queries
 from mmgap.strategies.two_stage import CONVEX, TwoStage
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def held_out(
 
     judge(calibration, [each for each in candidates if not _needs_parts(each)], calibration)
     fitted = [each for each in candidates if _needs_parts(each)]
-    for rows in _parts(calibration, n_folds) if fitted else []:
+    for rows in query_folds(calibration, n_folds) if fitted else []:
         others = np.setdiff1d(np.arange(len(values)), rows)
         judge(take_queries(calibration, rows), fitted, take_queries(calibration, others))
     return HeldOut(values, calls.mean())
@@ -408,25 +408,6 @@ def _reads_labels(strategy: TwoStage) -> bool:
     from mmgap.scores.calibrate import CALIBRATORS
 
     return strategy.merge == CONVEX or strategy.normalise in CALIBRATORS
-
-
-def _parts(vectors: Vectors, n_folds: int) -> list[np.ndarray]:
-    """Rows of each part; queries with the same relevant documents share one."""
-    from sklearn.model_selection import GroupKFold
-
-    groups = np.unique(Pool(vectors).relevant, axis=0, return_inverse=True)[1].ravel()
-    n_group = len(np.unique(groups))
-    if n_group < 2:
-        msg = (
-            f"all {len(groups)} queries of {vectors.corpus.name!r} have the same relevant "
-            "documents, so none could be judged by a fit that has not seen its answer; bring "
-            "queries about two things or more"
-        )
-        raise MmgapError(msg)
-    # Mixed by lot, because corpora come sorted and parts are to be alike.
-    names = np.random.default_rng(0).permutation(n_group)[groups]
-    divided = GroupKFold(min(n_folds, n_group)).split(names, groups=names)
-    return [np.sort(rows) for _, rows in divided]
 
 
 def _groups(corpus: Corpus, by: str | None) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ from mmgap.strategies.method import LABELLED_PAIRS, NOTHING, TOLERANCE, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
 from mmgap.strategies.rerank import CostedRun, run_two_stage
-from mmgap.strategies.split import take_queries
+from mmgap.strategies.split import query_folds, take_queries
 from mmgap.strategies.two_stage import TwoStage, View
 
 
@@ -126,7 +126,7 @@ def _judged_methods(
     """Judge each method on every calibration query, by a fit that has not seen it."""
     vectors = pool.vectors
     n_query = len(vectors.corpus.queries)
-    parts = _parts(pool, n_folds) if len(methods) > 1 else []
+    parts = query_folds(vectors, n_folds) if len(methods) > 1 else []
     search_ms = _search_ms(vectors, pool.depth or 100)
     figures = np.empty((len(methods), 4, n_query))
     seconds = np.zeros(len(methods))
@@ -162,25 +162,6 @@ def _search_ms(vectors: Vectors, depth: int) -> dict[str, float]:
         name: 1000 * find_pool(replace(vectors, legs=held), depth).seconds / n_query
         for name, held in searched.items()
     }
-
-
-def _parts(pool: Pool, n_folds: int) -> list[np.ndarray]:
-    """Rows of each part; queries with the same relevant documents share one."""
-    from sklearn.model_selection import GroupKFold
-
-    groups = np.unique(pool.relevant, axis=0, return_inverse=True)[1].ravel()
-    n_group = len(np.unique(groups))
-    if n_group < 2:
-        msg = (
-            f"all {len(groups)} calibration queries of {pool.vectors.corpus.name!r} have the same "
-            "relevant documents, so none could be judged by a fit that has not seen its answer; "
-            "bring queries about two things or more"
-        )
-        raise MmgapError(msg)
-    # Mixed by lot, because corpora come sorted and parts are to be alike.
-    names = np.random.default_rng(0).permutation(n_group)[groups]
-    divided = GroupKFold(min(n_folds, n_group)).split(names, groups=names)
-    return [np.sort(rows) for _, rows in divided]
 
 
 def _judge(
