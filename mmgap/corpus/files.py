@@ -1,19 +1,27 @@
-"""Reading JSON lines and TREC judgments, with every unusable line named."""
+"""Reading JSON and TREC judgments item by item, with every unusable one named."""
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, NoReturn, get_args
 
 from mmgap.corpus.schema import Judgment
 from mmgap.errors import CorpusError, SkippedItemsWarning
 
 OnError = Literal["raise", "skip"]
 """What to do with an item that cannot be used."""
+
+_CHUNK = 1 << 20
+_LONGEST_ITEM = 64 << 20
+"""An item of an array that is not complete after so many characters is taken for damage."""
+
+_JSON_BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass
@@ -91,7 +99,85 @@ def read_json_lines(path: Path, rejects: Rejects) -> Iterator[tuple[str, dict[st
             rejects.add(where, f'expected a JSON object like {{"id": ...}}, got {_shorten(line)}')
 
 
-def read_qrels(path: Path, rejects: Rejects) -> Iterator[tuple[str, Judgment]]:
+def read_json_array(path: Path, rejects: Rejects) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every object of a file that holds one JSON array, without holding the file.
+
+    Such a file may have hundreds of megabytes, and several times that once it is parsed.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, ``[{...}, {...}]``.
+    rejects : Rejects
+
+    Yields
+    ------
+    where : str
+        ``"EDIS_test.json item 3"``, counted from 1.
+    record : dict
+
+    Raises
+    ------
+    CorpusError
+        If the file is missing or is no JSON array: past the damage no item can be found, so this
+        stops under ``on_error="skip"`` too.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "small.json"
+    >>> _ = path.write_text('[{"id": 1}, {"id": 2}]')
+    >>> [record["id"] for _, record in read_json_array(path, Rejects())]
+    [1, 2]
+    """
+    for number, record in enumerate(_array_items(path), start=1):
+        where = f"{path.name} item {number}"
+        if isinstance(record, dict):
+            yield where, record
+        else:
+            rejects.add(where, f"expected a JSON object, got {_shorten(repr(record))}")
+
+
+def _array_items(path: Path) -> Iterator[Any]:
+    decode = json.JSONDecoder().raw_decode
+    marks = {"start": {"[": "first"}, "first": {"]": "end"}, "next": {",": "item", "]": "end"}}
+    state, number = "start", 0
+    with _open(path) as handle:
+        reader = codecs.getreader("utf-8-sig")(handle)
+        buffer, at, more = "", 0, True
+        while more:
+            try:
+                chunk = reader.read(_CHUNK)
+            except UnicodeDecodeError as error:
+                _refuse_array(path, number, f"bytes that are not UTF-8 ({error})")
+            buffer, at, more = buffer[at:] + chunk, 0, bool(chunk)
+            while (at := _past_blanks(buffer, at)) < len(buffer):
+                if buffer[at] in marks.get(state, {}):
+                    state, at = marks[state][buffer[at]], at + 1
+                    continue
+                if state not in {"first", "item"}:
+                    _refuse_array(path, number, _shorten(buffer[at:]))
+                try:
+                    item, end = decode(buffer, at)
+                except ValueError as error:
+                    if more and len(buffer) - at < _LONGEST_ITEM:
+                        break  # its end is still to be read
+                    _refuse_array(path, number, f"{error}: {_shorten(buffer[at:])}")
+                except RecursionError as error:
+                    _refuse_array(path, number, f"{error}: {_shorten(buffer[at:])}")
+                if end == len(buffer) and more:
+                    break  # a number may go on
+                yield item
+                state, at, number = "next", end, number + 1
+    if state != "end":
+        _refuse_array(path, number, "the end of the file")
+
+
+def _past_blanks(text: str, at: int) -> int:
+    found = _JSON_BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def read_qrels(path: Path, rejects: Rejects, *, extra: int = 0) -> Iterator[tuple[str, Judgment]]:
     """Yield every judgment of a TREC file with the words that name its line.
 
     Columns are separated by tabs, or by blanks where a line has no tab.
@@ -101,6 +187,8 @@ def read_qrels(path: Path, rejects: Rejects) -> Iterator[tuple[str, Judgment]]:
     path : Path
         Four columns: query id, an ignored one, document id, whole-number grade.
     rejects : Rejects
+    extra : int, default 0
+        So many columns may follow and are cut off; M-BEIR's own files have a fifth, the task.
 
     Yields
     ------
@@ -110,14 +198,14 @@ def read_qrels(path: Path, rejects: Rejects) -> Iterator[tuple[str, Judgment]]:
     """
     for where, line in _lines(path, rejects):
         columns = line.split("\t") if "\t" in line else line.split()
-        if len(columns) != 4:
+        if not 4 <= len(columns) <= 4 + extra:
             rejects.add(
                 where,
                 f"has {len(columns)} columns, expected 4 (query id, 0, document id, grade): "
                 f"{_shorten(line)}",
             )
             continue
-        query_id, _, doc_id, grade = (column.strip() for column in columns)
+        query_id, _, doc_id, grade = (column.strip() for column in columns[:4])
         try:
             yield where, Judgment(query_id, doc_id, int(grade))
         except ValueError:
@@ -133,19 +221,16 @@ def metadata_of(record: Mapping[str, Any], *used: str) -> dict[str, str]:
     {'style': 'noto', 'informative': 'true'}
     """
     return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        name: value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
         for name, value in record.items()
         if name not in used and value is not None
     }
 
 
 def _lines(path: Path, rejects: Rejects) -> Iterator[tuple[str, str]]:
-    try:
-        handle = path.open("rb")
-    except OSError as error:
-        msg = f"{path} cannot be read ({error}); expected a file with one item a line"
-        raise CorpusError(msg) from error
-    with handle:
+    with _open(path) as handle:
         for number, raw in enumerate(handle, start=1):
             where = f"{path.name} line {number}"
             try:
@@ -155,6 +240,22 @@ def _lines(path: Path, rejects: Rejects) -> Iterator[tuple[str, str]]:
                 continue
             if line.strip():
                 yield where, line
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        msg = f"{path} cannot be read ({error}); expected a file with one item a line"
+        raise CorpusError(msg) from error
+
+
+def _refuse_array(path: Path, number: int, found: str) -> NoReturn:
+    msg = (
+        f"{path} is no whole JSON array: after item {number} it holds {found}; expected "
+        "[{...}, {...}]. Fetch it again"
+    )
+    raise CorpusError(msg)
 
 
 def _shorten(line: str, width: int = 60) -> str:

@@ -46,11 +46,25 @@ class Document:
 
 @dataclass(frozen=True)
 class Query:
-    """One text query; ``metadata`` holds its class, domain, phrasing, split ..."""
+    """One query.
+
+    Parameters
+    ----------
+    id : str
+        Unique in its corpus.
+    text : str
+        Empty where an image alone asks.
+    metadata : mapping of str to str
+        Its class, domain, phrasing, split ...
+    image : ImageFile or None
+        Of a query that asks with an image too. Encoders and strategies of mmgap ask with texts, so
+        loaders hand out such queries on request only, see :func:`mmgap.corpus.load_mbeir`.
+    """
 
     id: str
     text: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    image: ImageFile | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +221,28 @@ class Corpus:
     def position(self, doc_id: str) -> int:
         """Return the place of the document with this id in ``documents``."""
         return self._position[doc_id]
+
+    @cached_property
+    def equal_texts(self) -> Mapping[str, tuple[str, ...]]:
+        """Texts that several documents share, each with the ids of those documents.
+
+        Encoders and rerankers of texts cannot tell such documents apart, so their scores are
+        exactly tied. Texts are compared character by character. In EDIS half of all documents
+        share their headline with another one.
+
+        Examples
+        --------
+        >>> documents = [Document("d1", "a cat"), Document("d2", "a dog"), Document("d3", "a cat")]
+        >>> qrels = Qrels([Judgment("q1", "d1", 1)])
+        >>> dict(Corpus("three", documents, [Query("q1", "cat")], qrels).equal_texts)
+        {'a cat': ('d1', 'd3')}
+        """
+        doc_ids: dict[str, list[str]] = {}
+        for document in self.documents:
+            if document.text is not None:
+                doc_ids.setdefault(document.text, []).append(document.id)
+        shared = {text: tuple(ids) for text, ids in doc_ids.items() if len(ids) > 1}
+        return MappingProxyType(shared)
 
     def query_frame(self) -> pd.DataFrame:
         """One row per query, indexed by id: its text and every metadata column."""

@@ -22,7 +22,7 @@ from mmgap.errors import EncoderError
 ENCODER_BACKENDS = ("mini", "sentence-transformers", "open-clip", "onnx", "multi-vector", "api")
 """What can run an encoder."""
 
-RERANKER_BACKENDS = ("cross-encoder", "jina-m0", "api")
+RERANKER_BACKENDS = ("mini", "cross-encoder", "jina-m0", "api")
 """What can run a reranker."""
 
 MODALITIES = ("text", "image", "fused")

@@ -20,10 +20,10 @@ def load_reranker(name: str, **options: Any) -> Reranker:
     Parameters
     ----------
     name : str
-        An id of the catalogue (``mmgap models --rerank`` lists them), such as
-        ``"jinaai/jina-reranker-m0"``; ``"ID@FOLDER"``: the model ID, with its files in FOLDER; a
-        folder with a checkpoint, whose files say what it is; or another hub id, run as a
-        cross-encoder of sentence-transformers.
+        An id of the catalogue (``mmgap models --rerank`` lists them), such as ``"mini-reranker"``,
+        which is bundled, or ``"jinaai/jina-reranker-m0"``; ``"ID@FOLDER"``: the model ID, with its
+        files in FOLDER; a folder with a checkpoint, whose files say what it is; or another hub id,
+        run as a cross-encoder of sentence-transformers.
     **options
         Passed on to the backend. Most take ``revision``, ``device`` and ``dtype``.
 
@@ -71,6 +71,10 @@ def load_reranker(name: str, **options: Any) -> Reranker:
 
 def _backend_class(backend: str) -> Callable[..., Any]:
     """Import a backend; only here, since each brings heavy libraries along."""
+    if backend == "mini":
+        from mmgap.rerankers.mini import MiniReranker
+
+        return MiniReranker
     if backend == "jina-m0":
         from mmgap.rerankers.jina_m0 import JinaM0Reranker
 

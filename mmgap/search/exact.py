@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.encoders.similarity import similarity
+from mmgap.encoders.similarity import pair_similarity, similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 
 _SCORES_AT_ONCE = 2**24
+
+_ROUNDING = 1e-6
+"""By so much, of the product of two norms, may a score of a whole matrix product be off: its blocks
+give equal documents scores that differ in the last bits."""
 
 
 def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,13 +68,16 @@ def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarra
     scores = np.empty((len(queries), k), dtype=np.float32)
     indices = np.empty((len(queries), k), dtype=np.int64)
     rows, depth = np.arange(len(queries)), k
+    longest = float(np.linalg.norm(documents, axis=1).max(initial=0))
+    near = _ROUNDING * longest * np.linalg.norm(queries, axis=1)
     while k and len(rows):
         # One place more than asked for shows whether a tie crosses the end of the list;
         # such rows are searched deeper until it does not.
         depth = min(depth + 1, n_doc)
         found, where = _search(queries[rows], documents, depth)
         scores[rows], indices[rows] = found[:, :k], where[:, :k]
-        rows = rows[(found[:, k - 1] == found[:, -1]) & (depth < n_doc)]
+        tied = found[:, k - 1] - found[:, -1] <= near[rows]
+        rows = rows[tied & (depth < n_doc)]
         depth *= 2
     return scores, indices
 
@@ -98,7 +105,8 @@ def _search(
 ) -> tuple[np.ndarray, np.ndarray]:
     import faiss
 
-    scores, indices = faiss.knn(queries, documents, depth, metric=faiss.METRIC_INNER_PRODUCT)
+    _, indices = faiss.knn(queries, documents, depth, metric=faiss.METRIC_INNER_PRODUCT)
+    scores = pair_similarity(queries, documents, indices)
     order = np.lexsort((indices, -scores), axis=1)
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(indices, order, axis=1)
 

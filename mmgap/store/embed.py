@@ -89,6 +89,13 @@ def embed(
             "are texts; load an encoder that reads text"
         )
         raise EncoderError(msg)
+    pictured = next((query.id for query in corpus.queries if query.image is not None), None)
+    if pictured is not None:
+        msg = (
+            f"query {pictured!r} of {corpus.name!r} holds an image; queries are embedded as texts, "
+            "which would leave it out. Select the queries without one"
+        )
+        raise EncoderError(msg)
     if cache is True:
         store = EmbeddingStore(paths.cache_dir() / "embeddings")
     else:

@@ -100,6 +100,7 @@ def _unique_rows(documents: np.ndarray) -> np.ndarray:
 
 
 def _is_listed(documents: np.ndarray, found: np.ndarray, n_documents: int) -> np.ndarray:
-    member = np.zeros((len(found), n_documents + 1), dtype=bool)  # the last one serves -1
-    np.put_along_axis(member, found, values=True, axis=1)
-    return np.take_along_axis(member, documents, axis=1) & (documents >= 0)
+    # One number for each pair of query and document: a table of all pairs may not fit into memory.
+    query = np.arange(len(found), dtype=np.int64)[:, None] * (n_documents + 1)
+    listed = np.isin(query + documents + 1, query + found + 1)
+    return listed & (documents >= 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,21 +12,42 @@ from mmgap.corpus.schema import LEGS
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
+from mmgap.rerankers.base import Reranker
 from mmgap.store.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, find_candidates
+from mmgap.strategies.pair_scorer import PairScorer
+from mmgap.strategies.rerank import run_two_stage
 from mmgap.strategies.strategy import TRIVIAL, Strategy
+from mmgap.strategies.two_stage import TwoStage
+
+AnyStrategy = Strategy | TwoStage
 
 
-def run_strategies(vectors: Vectors, strategies: Sequence[Strategy] = TRIVIAL) -> list[Run]:
+def run_strategies(
+    vectors: Vectors,
+    strategies: Sequence[AnyStrategy] = TRIVIAL,
+    *,
+    reranker: Reranker | PairScorer | None = None,
+    calibration: Vectors | None = None,
+    cache: bool | str | Path = True,
+) -> list[Run]:
     """Search the corpus by every strategy.
 
     Parameters
     ----------
     vectors : Vectors
-    strategies : sequence of Strategy, default TRIVIAL
+    strategies : sequence of Strategy or TwoStage, default TRIVIAL
         Each name must be different. Strategies of one depth share one search. One that needs a leg
         without documents (the image leg of an encoder that reads text only) is left out, with one
         ``MissingLegWarning`` that names it.
+    reranker : Reranker or PairScorer, optional
+        For two-stage strategies. Every pair of query and document is scored once, whatever number
+        of strategies wants it; a :class:`PairScorer` sets options of that.
+    calibration : Vectors, optional
+        Vectors of another split by the same encoder, for two-stage strategies that are fitted.
+    cache : bool or Path, default True
+        Where a reranker's scores are kept, as in :class:`PairScorer`: a stopped run goes on where
+        it stopped.
 
     Returns
     -------
@@ -37,21 +59,32 @@ def run_strategies(vectors: Vectors, strategies: Sequence[Strategy] = TRIVIAL) -
     ValueError
         If two strategies have the same name.
     MmgapError
-        If there is no strategy, or none whose legs are there.
+        If there is no strategy, or none whose legs are there; if a strategy reranks and there is no
+        reranker, or is fitted and there is no calibration data.
     """
     names = [strategy.name for strategy in strategies]
     if len(set(names)) < len(names):
         msg = f"strategies need different names to be told apart in tables; got {names}"
         raise ValueError(msg)
     strategies = _with_their_legs(vectors, strategies)
+    one_stage = [strategy for strategy in strategies if isinstance(strategy, Strategy)]
+    two_stages = [strategy for strategy in strategies if isinstance(strategy, TwoStage)]
     candidates = {
         depth: find_candidates(vectors, depth)
-        for depth in {strategy.depth for strategy in strategies}
+        for depth in {strategy.depth for strategy in one_stage}
     }
-    return [_run(vectors, strategy, candidates[strategy.depth]) for strategy in strategies]
+    runs = {
+        strategy.name: _run(vectors, strategy, candidates[strategy.depth]) for strategy in one_stage
+    }
+    if two_stages:
+        if reranker is not None and not isinstance(reranker, PairScorer):
+            reranker = PairScorer(vectors, reranker, cache=cache)
+        costed = run_two_stage(vectors, two_stages, reranker, calibration=calibration)
+        runs |= {each.strategy.name: each.run for each in costed}
+    return [runs[strategy.name] for strategy in strategies]
 
 
-def _with_their_legs(vectors: Vectors, strategies: Sequence[Strategy]) -> list[Strategy]:
+def _with_their_legs(vectors: Vectors, strategies: Sequence[AnyStrategy]) -> list[AnyStrategy]:
     there = set(vectors.filled_legs)
     kept = [strategy for strategy in strategies if there.issuperset(strategy.legs)]
     left_out = [strategy.name for strategy in strategies if strategy not in kept]

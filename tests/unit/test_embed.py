@@ -236,6 +236,14 @@ def test_an_encoder_that_reads_no_text_has_no_queries(corpus: Corpus) -> None:
         mg.embed(corpus, encoder, cache=False)
 
 
+def test_the_image_of_a_query_is_not_left_out_silently(corpus: Corpus) -> None:
+    first, *others = corpus.queries
+    pictured = Query(first.id, "like this, in red", image=corpus.documents[1].image)
+    asked = Corpus("asked", corpus.documents, [pictured, *others], corpus.qrels)
+    with pytest.raises(EncoderError, match="query 'q0' of 'asked' holds an image; queries are"):
+        mg.embed(asked, ColourEncoder(), cache=False)
+
+
 def test_texts_and_images_need_an_encoder(corpus: Corpus) -> None:
     with pytest.raises(EncoderError, match=r"'demo' holds texts and images, not vectors; expected"):
         mg.embed(corpus)

@@ -15,7 +15,7 @@ CONDA_NAMES = {
     "torch": "pytorch",
     "open-clip-torch": "open-clip-torch",
 }
-EXTRAS_IN_CONDA = ("mini", "open-clip", "vlm", "onnx", "notebooks", "test")
+EXTRAS_IN_CONDA = ("mini", "open-clip", "vlm", "onnx", "corpora", "notebooks", "test")
 CHOSEN_BY_THE_USER = {
     "jupyterlab", "torch", "transformers", "open-clip-torch", "scikit-learn", "matplotlib",
     "umap-learn", "faiss-cpu", "nbmake",

@@ -195,6 +195,160 @@ def test_missing_files_and_unknown_options(folder: Path, tmp_path: Path) -> None
         load_folder(folder, on_error="ignore")
 
 
+# Other formats of the three files
+
+
+def as_tables(folder: Path, suffix: str) -> None:
+    """Write the three files of the good folder again in another format."""
+    import pandas as pd
+
+    qrels = [line.split("\t") for line in QRELS]
+    tables = {
+        "documents": pd.DataFrame(DOCUMENTS),
+        "queries": pd.DataFrame(QUERIES),
+        "qrels": pd.DataFrame(
+            [(query, doc, int(grade)) for query, _, doc, grade in qrels],
+            columns=["query_id", "doc_id", "grade"],
+        ),
+    }
+    for old in ("documents.jsonl", "queries.jsonl", "qrels.tsv"):
+        (folder / old).unlink()
+    for role, table in tables.items():
+        path = folder / f"{role}{suffix}"
+        if suffix == ".csv":
+            table.to_csv(path, index=False)
+        elif suffix == ".parquet":
+            table.to_parquet(path)
+        else:
+            table.to_json(path, orient="records", lines=suffix == ".jsonl")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".jsonl"])
+def test_other_formats_give_the_same_corpus(folder: Path, suffix: str) -> None:
+    expected = load_folder(folder)
+    as_tables(folder, suffix)
+    corpus = load_folder(folder)
+    assert corpus.documents == expected.documents
+    assert corpus.queries == expected.queries
+    assert corpus.qrels == expected.qrels
+
+
+def test_bad_rows_of_tables_are_named(folder: Path) -> None:
+    as_tables(folder, ".csv")
+    documents, qrels = folder / "documents.csv", folder / "qrels.csv"
+    documents.write_text(documents.read_text() + "d4,,images/dog.png,\n")
+    qrels.write_text(qrels.read_text() + "q1,d2,0.5\nq1,,1\n")
+    with pytest.raises(CorpusError, match=r"documents.csv line 5 \(id 'd4'\): image file"):
+        load_folder(folder)
+    with pytest.warns(SkippedItemsWarning, match="^3 items"):
+        corpus = load_folder(folder, on_error="skip")
+    assert list(corpus.skipped.values())[1:] == [
+        "grade '0.5' is not a whole number",
+        "has no doc_id; expected doc_id, doc-id, corpus_id, corpus-id, document_id, did in: "
+        "query_id, doc_id, grade",
+    ]
+
+
+def test_parquet_may_hold_images_and_numbers_as_ids(folder: Path) -> None:
+    import pandas as pd
+
+    data = (folder / "images" / "cat.png").read_bytes()
+    (folder / "documents.jsonl").unlink()
+    table = pd.DataFrame({"id": [1, 2], "text": ["a black cat", None], "image": [None, data]})
+    table.assign(year=[2024, 2025]).to_parquet(folder / "documents.parquet")
+    (folder / "qrels.tsv").write_text("q1\t0\t1\t1\nq2\t0\t2\t1\n")
+    corpus = load_folder(folder)
+    assert corpus.doc_ids == ("1", "2")
+    assert corpus.documents[0].image is None
+    assert corpus.documents[1].image.open().size == (4, 4)
+    assert corpus.documents[1].metadata == {"year": "2025"}
+
+
+def test_a_file_in_two_formats_is_refused(folder: Path) -> None:
+    (folder / "queries.csv").write_text("id,text\nq1,cat\n")
+    with pytest.raises(CorpusError, match=r"holds queries.jsonl and queries.csv; keep one"):
+        load_folder(folder)
+
+
+# A plain folder of images
+
+
+@pytest.fixture
+def plain(folder: Path, tmp_path: Path) -> Path:
+    """Three images, two with texts; one lies deeper."""
+    root = tmp_path / "plain"
+    (root / "sub").mkdir(parents=True)
+    data = (folder / "images" / "cat.png").read_bytes()
+    for name in ("cat.png", "dog.PNG", "sub/cat.png", ".hidden.png"):
+        (root / name).write_bytes(data)
+    (root / "cat.txt").write_text("\ufeffa black cat\n", encoding="utf-8")
+    (root / "sub" / "cat.txt").write_text("a white cat")
+    (root / "Thumbs.db").write_bytes(b"no document")
+    return root
+
+
+def test_texts_beside_images_ask_for_them(plain: Path) -> None:
+    corpus = load_corpus(plain)
+    assert corpus.doc_ids == ("cat", "dog", "sub/cat")
+    assert [document.text for document in corpus.documents] == ["a black cat", None, "a white cat"]
+    assert corpus.documents[1].image.open().size == (4, 4)
+    assert [(query.id, query.text) for query in corpus.queries] == [
+        ("cat", "a black cat"),
+        ("sub/cat", "a white cat"),
+    ]
+    assert dict(corpus.qrels["cat"]) == {"cat": 1}
+    # A text does not find itself.
+    assert corpus.left_out == {
+        "cat": frozenset({("cat", "text")}),
+        "sub/cat": frozenset({("sub/cat", "text")}),
+    }
+
+
+def test_equal_texts_are_one_query_for_all_their_images(plain: Path) -> None:
+    (plain / "sub" / "cat.txt").write_text("a black cat")
+    corpus = load_folder(plain)
+    assert corpus.query_ids == ("cat",)
+    assert dict(corpus.qrels["cat"]) == {"cat": 1, "sub/cat": 1}
+    assert corpus.left_out == {"cat": frozenset({("cat", "text"), ("sub/cat", "text")})}
+
+
+def test_a_plain_folder_with_queries_of_its_own(plain: Path) -> None:
+    write(plain / "queries.jsonl", [{"id": "q1", "text": "dog"}])
+    with pytest.raises(CorpusError, match=r"lacks qrels.tsv; expected"):
+        load_folder(plain)
+    (plain / "qrels.txt").write_text("q1 0 dog 2\nq1 0 cat 1\n")
+    corpus = load_folder(plain, min_grade=2)
+    assert corpus.query_ids == ("q1",)
+    assert corpus.qrels.relevant("q1") == {"dog"}
+    assert corpus.left_out == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("cta.txt", b"misspelled", r"cta.txt: has no image of the same name beside it"),
+        ("dog.txt", b"  ", r"dog.PNG: its text dog.txt is empty"),
+        ("dog.txt", b"\xff", r"dog.PNG: its text dog.txt cannot be read"),
+        ("cat.gif", b"", r"cat.png: document id 'cat' was used before"),
+    ],
+)
+def test_what_is_odd_in_a_plain_folder_is_named(
+    plain: Path, name: str, data: bytes, message: str
+) -> None:
+    (plain / name).write_bytes(data)
+    with pytest.raises(CorpusError, match=message):
+        load_folder(plain)
+    with pytest.warns(SkippedItemsWarning, match="^1 items"):
+        assert load_folder(plain, on_error="skip").query_ids == ("cat", "sub/cat")
+
+
+def test_images_alone_are_no_corpus(plain: Path) -> None:
+    for path in plain.rglob("*.txt"):
+        path.unlink()
+    with pytest.raises(CorpusError, match=r"lacks documents.jsonl, .* images with their texts"):
+        load_folder(plain)
+
+
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(CorpusError, match="did you mean 'pictograms'"):
         load_corpus("pictogram")

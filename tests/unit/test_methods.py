@@ -28,6 +28,7 @@ from mmgap.strategies import (
 from mmgap.strategies.method import FAMILIES, NOTHING
 from mmgap.strategies.pool import list_candidates
 from mmgap.strategies.recipes import Combined
+from mmgap.strategies.split import query_folds
 
 NAN = np.nan
 
@@ -424,3 +425,19 @@ def test_split_queries() -> None:
         assert part.corpus.doc_ids == vectors.corpus.doc_ids
     with pytest.raises(MmgapError, match="without a query"):
         split_queries(vectors, share=1)
+
+
+def test_folds_keep_queries_with_one_answer_together() -> None:
+    vectors = drawn(n_query=30)
+    answers = [f"d{at % 8}" for at in range(30)]
+    judged = [Judgment(q, a, 1) for q, a in zip(vectors.corpus.query_ids, answers, strict=True)]
+    corpus = replace(vectors.corpus, qrels=Qrels(judged))
+    folds = query_folds(replace(vectors, corpus=corpus), 3)
+    assert len(folds) == 3
+    assert sorted(np.concatenate(folds).tolist()) == list(range(30))
+    held = [{answers[row] for row in fold} for fold in folds]
+    assert sum(map(len, held)) == 8  # no answer in two of them
+    assert len(query_folds(replace(vectors, corpus=corpus), 20)) == 8
+    alike = Qrels([Judgment(q, "d0", 1) for q in vectors.corpus.query_ids])
+    with pytest.raises(MmgapError, match="have the same relevant documents"):
+        query_folds(replace(vectors, corpus=replace(corpus, qrels=alike)), 3)

@@ -79,3 +79,20 @@ def test_errors() -> None:
         top_k(good, good, 0)
     with pytest.raises(ValueError, match=r"queries have shape \(3,\); expected two axes"):
         top_k(np.ones(3), good, 1)
+
+
+def test_equal_documents_have_equal_scores_and_a_list_is_the_start_of_a_longer_one() -> None:
+    """A large matrix product gives equal columns scores that differ in the last bits."""
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(100, 384)).astype(np.float32)
+    kinds /= np.linalg.norm(kinds, axis=1, keepdims=True)
+    kind = rng.integers(100, size=500)
+    queries = rng.normal(size=(1600, 384)).astype(np.float32)
+    deep, order = top_k(queries, kinds[kind], 200)
+    same = kind[order[:, 1:]] == kind[order[:, :-1]]
+    assert same.mean() > 0.5
+    assert (deep[:, 1:][same] == deep[:, :-1][same]).all()
+    for k in (1, 16, 64):
+        scores, indices = top_k(queries, kinds[kind], k)
+        assert (indices == order[:, :k]).all()
+        assert (scores == deep[:, :k]).all()

@@ -1,0 +1,271 @@
+"""Fetch a part of a large corpus: some queries, what answers them, and others drawn by lot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmgap.corpus.catalog import CorpusFacts
+from mmgap.corpus.files import Rejects
+from mmgap.corpus.folder import judgment_of
+from mmgap.corpus.hub import (
+    FetchPlan,
+    Report,
+    hub_errors,
+    load_file,
+    plan_fetch,
+    refuse_full_disk,
+    silent,
+)
+from mmgap.corpus.mbeir import ROLES
+from mmgap.corpus.parquet import create_parquet, open_parquet, read_parquet
+from mmgap.corpus.places import SAMPLE_FILE, by_role, corpus_folder
+from mmgap.errors import CorpusError
+
+OTHERS_PER_QUERY = 10
+
+_Z = 1.959964  # of a normal distribution, 95 % of which lies within
+
+
+def interval_half_width(recall: float, n_query: int) -> float:
+    """Half width of the 95 % interval of a mean over queries, at most.
+
+    A query's recall is a number from 0 to 1, so its variance is at most ``recall (1 - recall)``,
+    which hits (0 or 1) reach.
+
+    Parameters
+    ----------
+    recall : float
+        The mean, from 0 to 1.
+    n_query : int
+
+    Returns
+    -------
+    float
+        1.96 times the standard error; ``recall`` plus or minus this. Smaller is better.
+
+    Examples
+    --------
+    >>> round(interval_half_width(0.3, 1000), 4), round(interval_half_width(0.3, 3241), 4)
+    (0.0284, 0.0158)
+    """
+    return _Z * (recall * (1 - recall) / n_query) ** 0.5
+
+
+def sample_words(n_query: int, of_queries: int | None, others: int, seed: int) -> list[str]:
+    """Say what a sample is, and what it does to intervals.
+
+    Parameters
+    ----------
+    n_query, of_queries : int
+        Queries drawn, and all of them (``None`` = unknown).
+    others : int
+        Documents drawn by lot beside those that are judged.
+    seed : int
+
+    Returns
+    -------
+    list of str
+        One sentence a line.
+
+    Examples
+    --------
+    >>> for line in sample_words(1000, 3241, 10_000, 0): print(line)
+    sample: 1,000 of 3,241 queries, drawn by lot with seed 0; every document that is judged for
+    them is kept, with 10,000 others drawn by lot
+    a smaller pool makes every search easier: no recall of the sample is one of the whole corpus
+    95 % interval of a mean over its queries, at most:
+      recall 10 %: +- 1.9 points; with all queries 1.0
+      recall 30 %: +- 2.8 points; with all queries 1.6
+      recall 50 %: +- 3.1 points; with all queries 1.7
+    """
+    of = "" if of_queries is None else f" of {of_queries:,}"
+    lines = [
+        f"sample: {n_query:,}{of} queries, drawn by lot with seed {seed}; every document that is "
+        f"judged for them is kept, with {others:,} others drawn by lot",
+        "a smaller pool makes every search easier: no recall of the sample is one of the whole "
+        "corpus",
+        "95 % interval of a mean over its queries, at most:",
+    ]
+    for recall in (0.1, 0.3, 0.5):
+        line = f"  recall {recall:.0%}: +- {100 * interval_half_width(recall, n_query):.1f} points"
+        if of_queries is not None:
+            line += f"; with all queries {100 * interval_half_width(recall, of_queries):.1f}"
+        lines.append(line.replace("%:", " %:"))
+    return lines
+
+
+def fetch_sample(
+    facts: CorpusFacts,
+    n_query: int,
+    *,
+    others: int | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> Path:
+    """Fetch some queries of a corpus with the documents judged for them, and others by lot.
+
+    Queries and judgments are loaded whole. Of the documents, first their ids are read, then only
+    the row groups of the remote Parquet files in which a wanted one stands, one after the other.
+
+    Parameters
+    ----------
+    facts : CorpusFacts
+        Of a corpus in mteb's form (``facts.samples``).
+    n_query : int
+        How many queries are drawn; all of them, if there are fewer.
+    others : int, optional
+        How many documents are drawn beside the judged ones. Default: ten for each query.
+    seed : int, default 0
+    report : callable, optional
+        Told what is drawn and loaded.
+
+    Returns
+    -------
+    Path
+        A folder in the corpus' own form; ``sample.json`` in it says how it was drawn. Loaders take
+        it as ``ID@FOLDER`` and name the sample in ``Corpus.name``.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus has another form, ``n_query`` is below 1, or the hub fails.
+    """
+    if not facts.samples:
+        msg = (
+            f"corpus {facts.id!r} cannot be fetched in part; fetch it whole and draw queries with "
+            "corpus.sample(N), or --sample N of 'mmgap report'"
+        )
+        raise CorpusError(msg)
+    if n_query < 1 or (others is not None and others < 0):
+        msg = f"a sample of {n_query} queries and {others} others; expected at least 1 and 0"
+        raise CorpusError(msg)
+    plan = plan_fetch(facts)
+    roles = by_role([file.path for file in plan.files], ROLES, "test")
+    roles["corpus"] = by_role([file.path for file in plan.files], {"corpus": ROLES["corpus"]})[
+        "corpus"
+    ]
+    if missing := [role for role, files in roles.items() if not files]:
+        msg = f"{facts.hub} holds no {', '.join(missing)} files; expected mteb's form"
+        raise CorpusError(msg)
+    others_wanted = OTHERS_PER_QUERY * n_query if others is None else others
+    whole = corpus_folder(facts.hub)
+    folder = whole.with_name(f"{whole.name}-sample-{n_query}-{others_wanted}-seed-{seed}")
+    (folder / SAMPLE_FILE).unlink(missing_ok=True)  # until this fetch is complete
+    by_path = {file.path: file for file in plan.files}
+    small = [*roles["queries"], *roles["qrels"]]
+    refuse_full_disk(folder, sum(by_path[path].size for path in small))
+    local = {path: load_file(plan, by_path[path], folder / ".whole") for path in small}
+
+    rng = np.random.default_rng(seed)
+    judged = _judgments([local[path] for path in roles["qrels"]])
+    known = [*judged]
+    drawn_at = np.sort(rng.permutation(len(known))[:n_query])
+    drawn = {known[at] for at in drawn_at.tolist()}
+    wanted = {doc_id for query_id in drawn for doc_id in judged[query_id]}
+    for line in sample_words(len(drawn), len(known), others_wanted, seed):
+        report(line)
+
+    files = [_Remote(plan, path) for path in roles["corpus"]]
+    ids = [file.ids() for file in files]
+    starts = np.cumsum([0, *map(len, ids)])
+    all_ids = np.concatenate([np.asarray(each, dtype=object) for each in ids])
+    is_judged = np.fromiter((doc_id in wanted for doc_id in all_ids), bool, len(all_ids))
+    rest = np.flatnonzero(~is_judged)
+    chosen = is_judged.copy()
+    chosen[rng.permutation(rest)[:others_wanted]] = True
+    written: dict[str, dict[str, int]] = {}
+    for file, start, end in zip(files, starts[:-1], starts[1:], strict=True):
+        rows = np.flatnonzero(chosen[start:end])
+        if len(rows):
+            report(f"{file.path}: {len(rows):,} of {end - start:,} documents")
+            _note(written, folder, file.write(rows, folder / file.path))
+    for path in small:
+        key = "id" if path in roles["queries"] else "query-id"
+        _note(written, folder, _keep(local[path], folder / path, key, drawn))
+    content = {
+        "hub": facts.hub,
+        "revision": plan.revision,
+        "seed": seed,
+        "queries": len(drawn),
+        "of_queries": len(known),
+        "documents": int(chosen.sum()),
+        "of_documents": len(all_ids),
+        "judged": int(is_judged.sum()),
+        "files": written,
+    }
+    (folder / SAMPLE_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    report(f"{content['documents']:,} of {content['of_documents']:,} documents are in {folder}")
+    return folder
+
+
+class _Remote:
+    """A Parquet file on the hub, of which only the needed parts are read."""
+
+    def __init__(self, plan: FetchPlan, path: str) -> None:
+        self.plan, self.path = plan, path
+
+    def ids(self) -> list[str]:
+        with self._open() as file:
+            names = file.schema_arrow.names
+            column = file.read(columns=["id" if "id" in names else "_id"]).column(0)
+            return [str(each) for each in column.to_pylist()]
+
+    def write(self, rows: np.ndarray, target: Path) -> Path:
+        """Write these rows, counted from 0 and sorted, to a file here."""
+        with self._open() as file:
+            first = 0
+            with create_parquet(target, file.schema_arrow) as writer:
+                for group in range(file.num_row_groups):
+                    end = first + file.metadata.row_group(group).num_rows
+                    here = rows[(rows >= first) & (rows < end)] - first
+                    if len(here):
+                        writer.write_table(file.read_row_group(group).take(here))
+                    first = end
+        return target
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        with hub_errors(self.plan.facts), open_remote(self.plan, self.path) as handle:
+            yield open_parquet(handle, self.path)
+
+
+def open_remote(plan: FetchPlan, path: str) -> Any:
+    """Open a file of the hub for reading from any place in it."""
+    from huggingface_hub import HfFileSystem
+
+    return HfFileSystem().open(f"datasets/{plan.facts.hub}@{plan.revision}/{path}", "rb")
+
+
+def _judgments(files: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the judged documents of each query, in the order of the file."""
+    judged: dict[str, list[str]] = {}
+    rejects = Rejects()
+    for file in files:
+        for where, row in read_parquet(file):
+            judgment = judgment_of(where, row, rejects)
+            if judgment is not None:
+                judged.setdefault(judgment.query_id, []).append(judgment.doc_id)
+    return judged
+
+
+def _keep(source: Path, target: Path, key: str, drawn: set[str]) -> Path:
+    """Write the rows of these queries."""
+    file = open_parquet(source)
+    names = {"id": ("id", "_id"), "query-id": ("query-id", "query_id")}[key]
+    column = next(name for name in names if name in file.schema_arrow.names)
+    with create_parquet(target, file.schema_arrow) as writer:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            mask = [str(each) in drawn for each in table[column].to_pylist()]
+            writer.write_table(table.filter(mask))
+    return target
+
+
+def _note(written: dict[str, dict[str, int]], folder: Path, path: Path) -> None:
+    written[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size}

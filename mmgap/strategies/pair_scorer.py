@@ -1,0 +1,360 @@
+"""A reranker over the pairs of one corpus: each pair scored once, whoever asks for it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmgap import paths
+from mmgap.corpus.schema import LEGS, Document
+from mmgap.errors import EncoderError, MmgapError
+from mmgap.rerankers.base import Content, Pair, Reranker
+from mmgap.store.vectors import Vectors
+from mmgap.strategies.pair_store import RECORD, PairStore
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SHOWN = ("text", "image", "fused")
+"""What one call can show of a document."""
+
+_FIRST_LOT, _LAST_LOT = 64, 8192
+_LOT_SECONDS = 4.0
+"""A lot is what a killed run has to do again: it grows until it takes about this long."""
+
+_PICTURES = 512
+"""Most pictures that are in memory at once."""
+
+
+class PairScorer:
+    """Scores of pairs of one corpus, from memory, from disk, or from the reranker.
+
+    Parameters
+    ----------
+    vectors : Vectors
+        Whose corpus is searched. A modality that ``vectors.corpus.left_out`` takes from a pair is
+        not shown to the reranker either, nor is a picture that was skipped when embedding.
+    reranker : Reranker
+    cache : bool or Path, default True
+        ``True`` for the user's cache folder (``MMGAP_CACHE``), a path for another one, ``False``
+        to keep scores in memory only. Scores are found again by the content of query and document
+        and by the reranker's fingerprint, so also by another corpus that holds the same pair.
+    batch_size : int or None, default None
+        Passed on to ``reranker.score``; ``None`` takes its default.
+    lot : int or None, default None
+        Pairs given to the reranker at once and then written to disk: what a killed run loses at
+        most. ``None`` starts at 64 and grows to what takes about 4 seconds.
+    image_side : int or None, default None
+        Larger pictures are shrunk to this longest side before the reranker sees them.
+    progress : bool, default False
+        Show a progress bar, in a terminal.
+
+    Attributes
+    ----------
+    n_new : int
+        Calls made so far: pairs that were neither in memory nor on disk.
+
+    Raises
+    ------
+    MmgapError
+        If ``lot`` or ``image_side`` is below 1.
+    """
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        reranker: Reranker,
+        *,
+        cache: bool | str | Path = True,
+        batch_size: int | None = None,
+        lot: int | None = None,
+        image_side: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        for name, value in (("lot", lot), ("image_side", image_side)):
+            if value is not None and value < 1:
+                msg = f"{name} is {value}; expected 1 or more, or None"
+                raise MmgapError(msg)
+        self.reranker, self.n_new = reranker, 0
+        self._corpus, self._progress, self._lot = vectors.corpus, progress, lot
+        self._options = {} if batch_size is None else {"batch_size": batch_size}
+        self._image_side = image_side
+        if cache is True:
+            root: Path | None = paths.cache_dir() / "reranker_scores"
+        else:
+            root = None if cache is False else Path(cache)
+        self._store = PairStore(root, f"{reranker.info.fingerprint} image_side={image_side}")
+        self._has = _shown_modalities(vectors)
+        self._query_keys: dict[int, bytes] = {}
+        self._document_keys: dict[tuple[str, int], bytes] = {}
+        empty = np.empty(0, dtype=np.int64), np.empty(0, dtype=RECORD)
+        self._known = dict.fromkeys(SHOWN, empty)
+
+    def shows(self, modality: str, documents: np.ndarray) -> np.ndarray:
+        """Whether a pair's document has a modality that the reranker may see.
+
+        Parameters
+        ----------
+        modality : {"text", "image"}
+        documents : int array of shape (n_query, n_candidate)
+            Positions in the corpus, one row for each query; -1 is no document.
+
+        Returns
+        -------
+        shown : bool ndarray of shape (n_query, n_candidate)
+        """
+        has, left_out = self._has[modality]
+        shown = (documents >= 0) & has[np.maximum(documents, 0)]
+        if len(left_out):
+            shown &= ~np.isin(self._codes(documents), left_out)
+        return shown
+
+    def takes(self, shown: str) -> bool:
+        """Whether the reranker takes a text query with such a document."""
+        return f"text-{shown}" in self.reranker.info.modalities
+
+    def require(self, wanted: dict[str, np.ndarray], documents: np.ndarray) -> None:
+        """Have the scores of pairs ready, each scored once.
+
+        Parameters
+        ----------
+        wanted : dict of {"text", "image", "fused"} to bool array (n_query, n_candidate)
+            Which pairs are asked for, and what is shown of their documents.
+        documents : int array of shape (n_query, n_candidate)
+
+        Raises
+        ------
+        EncoderError
+            If the reranker does not take such pairs, or gives a score that is not a number.
+        """
+        codes = self._codes(documents)
+        self.require_codes({shown: codes[mask] for shown, mask in wanted.items()})
+
+    def require_codes(self, wanted: dict[str, np.ndarray]) -> None:
+        """Do as :meth:`require`, with pairs as ``query * n_document + document``."""
+        todo: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for shown, codes in wanted.items():
+            missing = np.setdiff1d(codes, self._known[shown][0])
+            if not len(missing):
+                continue
+            if not self.takes(shown):
+                info = self.reranker.info
+                msg = (
+                    f"{info.id!r} takes {', '.join(info.modalities)} only (query-document); a "
+                    f"strategy shows it text-{shown}. Load a reranker that reads images, or leave "
+                    "that strategy out"
+                )
+                raise EncoderError(msg)
+            keys = self._keys(shown, missing)
+            found, records = self._store.read(keys)
+            self._remember(shown, missing[found], records[found])
+            if not found.all():
+                todo[shown] = missing[~found], keys[~found]
+        n_todo = sum(len(np.unique(keys)) for _, keys in todo.values())
+        with _bar(n_todo, show=self._progress) as advance:
+            for shown, (codes, keys) in todo.items():
+                self._score(shown, codes, keys, advance)
+
+    def look_up(self, shown: str, mask: np.ndarray, documents: np.ndarray) -> np.ndarray:
+        """Return the records of pairs that :meth:`require` was called for.
+
+        Returns
+        -------
+        records : ndarray of ``RECORD``, shape (n_query, n_candidate)
+            Zeros, and NaN as score, where ``mask`` is False.
+        """
+        result = np.zeros(documents.shape, dtype=RECORD)
+        result["score"] = np.nan
+        codes, records = self._known[shown]
+        if mask.any():
+            result[mask] = records[np.searchsorted(codes, self._codes(documents)[mask])]
+        return result
+
+    def _codes(self, documents: np.ndarray) -> np.ndarray:
+        return np.arange(len(documents))[:, None] * len(self._corpus.documents) + documents
+
+    def _remember(self, shown: str, codes: np.ndarray, records: np.ndarray) -> None:
+        known_codes, known_records = self._known[shown]
+        codes = np.concatenate([known_codes, codes])
+        order = np.argsort(codes, kind="stable")
+        self._known[shown] = codes[order], np.concatenate([known_records, records])[order]
+
+    def _score(
+        self, shown: str, codes: np.ndarray, keys: np.ndarray, advance: Callable[[int], None]
+    ) -> None:
+        # Documents that share what is shown share the call, and so have the very same score: one
+        # call each would let rounding order them.
+        every_code = codes
+        keys, first, same_as = np.unique(keys, return_index=True, return_inverse=True)
+        codes = every_code[first]
+        queries, documents = np.divmod(codes, len(self._corpus.documents))
+        # Neighbours share a document, so that its picture is decoded once; a hosted reranker puts
+        # neighbours of one query into one request instead.
+        if self.reranker.info.backend != "api":
+            order = np.lexsort([queries, documents])
+        else:
+            order = np.argsort(codes)
+        codes, keys = codes[order], keys[order]
+        queries, documents = queries[order], documents[order]
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        same_as = place[same_as]
+        start, size = 0, self._lot or _FIRST_LOT
+        contents: dict[int, Content] = {}
+        while start < len(codes):
+            n = size if shown == "text" else _few_pictures(documents[start : start + size])
+            lot = slice(start, start + n)
+            contents = {
+                document: contents.get(document) or self._content(shown, document)
+                for document in np.unique(documents[lot]).tolist()
+            }
+            asked = {query: self._query(query) for query in np.unique(queries[lot]).tolist()}
+            pairs = [
+                Pair(asked[query], contents[document])
+                for query, document in zip(
+                    queries[lot].tolist(), documents[lot].tolist(), strict=True
+                )
+            ]
+            began = time.perf_counter()
+            scores = self.reranker.score(pairs, **self._options)
+            seconds = time.perf_counter() - began
+            self._refuse_unusable(scores, len(pairs))
+            records = np.empty(len(pairs), dtype=RECORD)
+            records["score"], records["seconds"] = scores, seconds / len(pairs)
+            for name, count in (("tokens", _tokens), ("pixels", _pixels)):
+                records[name] = _each(asked, queries[lot], count)
+                records[name] += _each(contents, documents[lot], count)
+            self._store.write(keys[lot], records)
+            done = (same_as >= start) & (same_as < start + len(pairs))
+            self._remember(shown, every_code[done], records[same_as[done] - start])
+            self.n_new += len(pairs)
+            advance(len(pairs))
+            start += len(pairs)
+            if self._lot is None and seconds < _LOT_SECONDS / 2:
+                size = min(2 * size, _LAST_LOT)
+
+    def _refuse_unusable(self, scores: np.ndarray, n: int) -> None:
+        if np.shape(scores) == (n,) and np.isfinite(scores).all():
+            return
+        msg = (
+            f"{self.reranker.info.id!r} gave scores of shape {np.shape(scores)} for {n} pairs, "
+            f"{np.count_nonzero(~np.isfinite(scores))} of them not finite; expected one finite "
+            "number for each. Run it in float32"
+        )
+        raise EncoderError(msg)
+
+    def _query(self, query: int) -> Content:
+        return Content(self._corpus.queries[query].text)
+
+    def _content(self, shown: str, position: int) -> Content:
+        document = self._corpus.documents[position]
+        text = document.text if shown != "image" else None
+        return Content(text, self._picture(document) if shown != "text" else None)
+
+    def _picture(self, document: Document) -> Image.Image:
+        assert document.image is not None  # shows() has seen to it
+        picture = document.image.open()
+        if self._image_side is not None:
+            picture.thumbnail((self._image_side, self._image_side))
+        return picture
+
+    def _keys(self, shown: str, codes: np.ndarray) -> np.ndarray:
+        """Names of pairs: hashes of what query and document show."""
+        queries, documents = np.divmod(codes, len(self._corpus.documents))
+        for query in np.unique(queries).tolist():
+            if query not in self._query_keys:
+                self._query_keys[query] = _digest(self._corpus.queries[query].text.encode())
+        for document in np.unique(documents).tolist():
+            if (shown, document) not in self._document_keys:
+                self._document_keys[shown, document] = self._document_key(shown, document)
+        keys = [
+            _digest(self._query_keys[query] + self._document_keys[shown, document], size=16)
+            for query, document in zip(queries.tolist(), documents.tolist(), strict=True)
+        ]
+        return np.array(keys, dtype="S16")
+
+    def _document_key(self, shown: str, position: int) -> bytes:
+        document = self._corpus.documents[position]
+        key = shown.encode().ljust(8)
+        if shown != "image":
+            key += _digest((document.text or "").encode())
+        if shown != "text":
+            assert document.image is not None
+            key += _digest(document.image.read_bytes())
+        return key
+
+
+def _shown_modalities(vectors: Vectors) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Which documents have a modality, and the pairs (as codes) that must not be shown it."""
+    documents = vectors.corpus.documents
+    has: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for modality in LEGS:
+        left_out = np.array(
+            [
+                row * len(documents) + vectors.corpus.position(doc_id)
+                for row, query_id in enumerate(vectors.corpus.query_ids)
+                for doc_id, name in vectors.corpus.left_out.get(query_id, ())
+                if name == modality
+            ],
+            dtype=np.int64,
+        )
+        there = np.array([_has(document, modality) for document in documents], dtype=bool)
+        if modality in vectors.legs:  # a picture that could not be read has no vector
+            embedded = np.zeros(len(documents), dtype=bool)
+            embedded[vectors.legs[modality].positions] = True
+            there &= embedded
+        has[modality] = there, left_out
+    return has
+
+
+def _few_pictures(documents: np.ndarray) -> int:
+    """Return how many of these pairs, from the first on, need no more than ``_PICTURES``."""
+    _, first = np.unique(documents, return_index=True)
+    return len(documents) if len(first) <= _PICTURES else int(np.sort(first)[_PICTURES])
+
+
+def _has(document: Document, modality: str) -> bool:
+    if modality == "image":
+        return document.image is not None
+    return document.text is not None and bool(document.text.strip())
+
+
+def _digest(data: bytes, size: int = 32) -> bytes:
+    return hashlib.blake2b(data, digest_size=size).digest()
+
+
+def _tokens(side: Content) -> int:
+    """Text tokens of one side, by the rule of thumb of four characters a token."""
+    return -(-len(side.text or "") // 4)
+
+
+def _pixels(side: Content) -> int:
+    return 0 if side.image is None else side.image.width * side.image.height
+
+
+def _each(
+    sides: dict[int, Content], positions: np.ndarray, count: Callable[[Content], int]
+) -> np.ndarray:
+    """Count each side once and return the counts of all positions."""
+    known, inverse = np.unique(positions, return_inverse=True)
+    return np.array([count(sides[position]) for position in known.tolist()])[inverse]
+
+
+@contextmanager
+def _bar(total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
+    if not (show and total and sys.stderr.isatty()):
+        yield lambda _: None
+        return
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bars:
+        task = bars.add_task("reranker calls", total=total)
+        yield lambda done: bars.advance(task, done)

@@ -1,0 +1,119 @@
+"""Write docs/corpora.md: every corpus that loads by name in one table.
+
+    python scripts/corpus_table.py
+
+A test compares the file with what this prints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmgap.corpus.catalog import CorpusFacts, all_corpora
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "corpora.md"
+
+HEAD = """\
+# Corpora
+
+Written by `python scripts/corpus_table.py` from `mmgap/corpus/catalog.toml`. On the command line
+`mmgap corpus list` lists the same, `mmgap corpus show ID` says all that is known of one, and
+`mmgap corpus fetch ID --dry-run` says size, licence, time and disk before a byte is loaded.
+
+    mmgap corpus fetch edis                    # pinned, resumable, with checksums, into the cache
+    mmgap corpus fetch edis --sample 500       # 500 queries, what is judged for them, and others
+    mmgap report --corpus edis --encoder ID
+
+In Python `mmgap.load_corpus(ID)`; files that lie elsewhere load as `ID@FOLDER`. Images are read
+when they are needed and never held all at once.
+
+- **documents**, **queries**: of the split that is loaded by default; `-` is not established here.
+- **licence**: as the publisher states it, which is mteb for its own data sets.
+- **revision**: the commit of the hub. Eight digits are a prefix that a fetch completes; where none
+  is known, a fetch takes the newest one and writes down which that was.
+- **in part**: whether `--sample N` can fetch a part. It keeps every document that is judged for the
+  queries drawn. The pool is smaller, so search in it is easier, and no recall of it is one of the
+  whole corpus; the command prints what the sample does to intervals.
+- **tested how**: none of these data sets could be reached where mmgap was written. *true schema*:
+  the tests read small files of the same fields, which code writes. *real judgments*: of EDIS the
+  published queries and judgments too.
+
+"""
+
+FOOT = """
+## Other forms of the same data
+
+- `load_corpus("edis@FOLDER")` also reads the authors' JSON in both layouts (`EDIS_test.json` with
+  `EDIS_candidates_1m.json`; `test.json` with `candidates_full.json`), with grades 1 to 3, of which
+  3 is relevant. `pool="restricted"` is the pool of the judged candidates; the default is the full
+  one. mteb's form knows relevant and not relevant; `topics=FILE` adds the grades.
+- `load_corpus("mbeir/TASK@FOLDER")` also reads UniIR's own files (`TIGER-Lab/M-BEIR`, MIT; the
+  images are four parts of together 169.3 GB) with `query/`, `cand_pool/` and `qrels/`, whose fifth
+  column is cut; `pool="global"` is the pool of all tasks (2.43 GB of text).
+- Queries that are images (tasks 3 to 8 of M-BEIR) load with `image_queries=True` only, since
+  mmgap's strategies ask with texts.
+- `load_corpus("mixbench/SUBSET@FOLDER")` reads the fields of `MixBench25` (paths of images) and of
+  `MixBench2025` (images); a version without judgments needs `qrels=FILE`.
+- `load_corpus("captions/coco@FOLDER")` also reads Karpathy's `dataset_coco.json`; the same for
+  `flickr30k`. `pool="pairs"` gives each image its first caption as text.
+- A folder of your own: see `mmgap.corpus.load_folder`.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    columns = ["corpus", "what", "asks", "documents", "queries", "relevant", "size", "licence"]
+    columns += ["hub", "revision", "in part", "tested how"]
+    rows = [columns, ["---"] * len(columns), *(row(facts) for facts in all_corpora())]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    notes = "".join(f"- `{facts.id}`: {facts.notes}\n" for facts in all_corpora() if facts.notes)
+    return f"{HEAD}{table}\n## Notes\n\n{notes}{FOOT}"
+
+
+def row(facts: CorpusFacts) -> list[str]:
+    """Return the cells of one corpus."""
+    return [
+        f"`{facts.id}`",
+        facts.title,
+        facts.task,
+        *(number(count) for count in (facts.documents, facts.queries, facts.relevant)),
+        size(facts),
+        facts.licence,
+        f"`{facts.hub}`" if facts.hub else "-",
+        revision(facts),
+        "yes" if facts.samples else "",
+        tested(facts),
+    ]
+
+
+def number(count: int | None) -> str:
+    """Return a count, or a dash where it is not established."""
+    return "-" if count is None else f"{count:,}"
+
+
+def size(facts: CorpusFacts) -> str:
+    """Return what a fetch loads."""
+    if facts.bundled:
+        return "bundled"
+    if facts.bytes is None:
+        return "-"
+    return f"{facts.bytes / 1e9:.1f} GB" if facts.bytes >= 1e9 else f"{facts.bytes / 1e6:.1f} MB"
+
+
+def revision(facts: CorpusFacts) -> str:
+    """Return the first digits of the commit."""
+    if not facts.hub:
+        return "-"
+    return f"`{facts.revision[:8]}`" if facts.revision else "not pinned: unknown here"
+
+
+def tested(facts: CorpusFacts) -> str:
+    """Return how mmgap's tests read it."""
+    if facts.bundled or not facts.hub:
+        return "the data itself"
+    return "true schema, real judgments" if facts.id == "edis" else "true schema"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"written: {PAGE.name}")

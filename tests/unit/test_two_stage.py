@@ -1,0 +1,855 @@
+"""Two-stage strategies on a corpus small enough to rerank by hand, and by brute force."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_reranker import FakeReranker
+from PIL import Image
+from scipy.special import expit, logit
+
+import mmgap as mg
+from mmgap.corpus.features import load_features
+from mmgap.corpus.images import ImageFile
+from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
+from mmgap.encoders.base import EncoderInfo
+from mmgap.errors import CacheDamageWarning, EncoderError, MissingLegWarning, MmgapError
+from mmgap.evaluation import difference_table
+from mmgap.scores.normalise import ZScoreNormaliser
+from mmgap.store.vectors import Leg, Vectors
+from mmgap.strategies import (
+    PUBLISHED,
+    SEED_TABLE,
+    PairScorer,
+    Strategy,
+    TwoStage,
+    cut_texts,
+    find_pool,
+    first_stage,
+    format_seed_table,
+    margin_threshold,
+    margins,
+    open_points,
+    run_strategies,
+    run_two_stage,
+    seed_strategies,
+    seed_table,
+)
+
+TEXT = {"t0": 0.10, "t1": 0.30, "t2": 0.20}
+IMAGE = {0: 0.50, 1: 0.25, 2: 0.90, 3: 0.60}
+
+
+def rule(query: str, text: str | None, red: int | None) -> float:
+    assert query == "x"
+    if text is not None and red is not None:
+        return (TEXT[text] + IMAGE[red]) / 4
+    return IMAGE[red] if text is None else TEXT[text]
+
+
+def unit(*angles_deg: float) -> np.ndarray:
+    angles = np.deg2rad(angles_deg)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def cos(degrees: float) -> float:
+    return float(np.cos(np.deg2rad(degrees)))
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Vectors:
+    """One query along the x axis; first-stage scores are cosines of the angles, in degrees.
+
+    document   text   image    reranker: text, image
+    d0          10     80                0.10   0.50
+    d1          30     40                0.30   0.25
+    d2          60     20                0.20   0.90     the relevant one
+    d3          --     50                --     0.60
+    """
+    documents = []
+    for place in range(4):
+        path = tmp_path / f"{place}.png"
+        Image.new("RGB", (8, 4), (place, 0, 0)).save(path)
+        text = f"t{place}" if place < 3 else None
+        documents.append(Document(f"d{place}", text, ImageFile(path)))
+    corpus = Corpus("tiny", documents, [Query("q", "x")], Qrels([Judgment("q", "d2", 1)]))
+    legs = {
+        "text": Leg(np.arange(3), unit(10, 30, 60)),
+        "image": Leg(np.arange(4), unit(80, 40, 20, 50)),
+    }
+    return Vectors(corpus, EncoderInfo("angles", "angles", "hand", 2), unit(0), legs)
+
+
+@pytest.fixture
+def reranker() -> FakeReranker:
+    return FakeReranker(rule)
+
+
+def rank(vectors: Vectors, reranker: FakeReranker | None, strategy: TwoStage) -> dict[str, float]:
+    (run,) = run_strategies(vectors, [strategy], reranker=reranker, cache=False)
+    return dict(run.top("q", 10))
+
+
+def calls(vectors: Vectors, reranker: FakeReranker, strategy: TwoStage) -> int:
+    (costed,) = run_two_stage(vectors, [strategy], PairScorer(vectors, reranker, cache=False))
+    assert int(costed.calls[0]) == len(reranker.asked) == len(set(reranker.asked))
+    return int(costed.calls[0])
+
+
+# --- what is reranked, and on what ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (TwoStage("", "text", ("text",), 2), {"d1": 0.3, "d0": 0.1}),
+        (TwoStage("", "image", ("image",), 3), {"d2": 0.9, "d3": 0.6, "d1": 0.25}),
+        # 1 + 1: d0 by its text, d2 by its picture.
+        (TwoStage("", "matching", depth=1), {"d2": 0.9, "d0": 0.1}),
+        # 2 + 2: both legs find d1; the better of its two scores counts.
+        (TwoStage("", "matching", depth=2), {"d2": 0.9, "d1": 0.3, "d0": 0.1}),
+        (
+            TwoStage("", "matching", ("image", "text"), 2, duplicates="first"),
+            {"d2": 0.9, "d1": 0.25, "d0": 0.1},
+        ),
+        (TwoStage("", "average", depth=1), {"d2": 0.55, "d0": 0.3}),
+        (TwoStage("", "fused", depth=1), {"d2": 1.1 / 4, "d0": 0.6 / 4}),
+        # d3 has no text: one view is all there is.
+        (TwoStage("", "average", ("image",), 3), {"d3": 0.6, "d2": 0.55, "d1": 0.275}),
+        (TwoStage("", "fused", ("image",), 3), {"d3": 0.6, "d2": 0.275, "d1": 0.1375}),
+    ],
+)
+def test_views(
+    vectors: Vectors, reranker: FakeReranker, strategy: TwoStage, expected: dict[str, float]
+) -> None:
+    found = rank(vectors, reranker, strategy)
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "n"),
+    [
+        (TwoStage("", "text", ("text",), 2), 2),
+        (TwoStage("", "matching", depth=2), 4),
+        (TwoStage("", "matching", depth=2, duplicates="first"), 3),
+        (TwoStage("", "average", depth=2), 6),
+        (TwoStage("", "fused", depth=2), 3),
+        (TwoStage("", "average", ("image",), 3), 5),
+        (TwoStage("", "average", depth=2, budget=3), 2),
+        (TwoStage("", "text", ("image",), 2, refine=("average", 1)), 3),
+    ],
+)
+def test_calls_are_counted_once_a_pair(
+    vectors: Vectors, reranker: FakeReranker, strategy: TwoStage, n: int
+) -> None:
+    assert calls(vectors, reranker, strategy) == n
+    assert strategy.max_calls >= n
+
+
+def test_a_document_without_the_view_follows_the_reranked_ones(
+    vectors: Vectors, reranker: FakeReranker
+) -> None:
+    found = rank(vectors, reranker, TwoStage("", "text", ("image",), 3))
+    assert list(found) == ["d1", "d2", "d3"]
+    assert found["d3"] == pytest.approx(0.2 - 1)
+
+
+def test_the_raw_merge_keeps_the_score_of_the_leg_that_found_it(vectors: Vectors) -> None:
+    found = rank(vectors, None, TwoStage("", None, depth=1))
+    assert found == pytest.approx({"d0": cos(10), "d2": cos(20)}, abs=1e-6)
+    # d1 is found by both: its text is nearer. d3 has one leg alone.
+    found = rank(vectors, None, TwoStage("", None, depth=(2, 3)))
+    expected = {"d0": cos(10), "d2": cos(20), "d1": cos(30), "d3": cos(50)}
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_mean_before_and_after_the_sigmoid(vectors: Vectors) -> None:
+    """Mean probability prefers one good view, mean logit two fair ones."""
+    text = {"t0": 0.4, "t1": 0.5, "t2": 0.001}
+    fake = FakeReranker(lambda _, t, red: text[t] if t else {0: 0.4, 1: 0.5, 2: 0.9999}[red])
+    strategy = TwoStage("", "average", depth=1)
+    after = rank(vectors, fake, strategy)
+    before = rank(vectors, fake, replace(strategy, average="before"))
+    assert after == pytest.approx({"d2": 0.50045, "d0": 0.4}, abs=1e-6)
+    wanted = expit((logit(0.001) + logit(0.9999)) / 2)
+    assert before == pytest.approx({"d2": wanted, "d0": 0.4}, abs=1e-4)
+
+    logits = FakeReranker(lambda *pair: float(logit(fake.rule(*pair))), score="logit, unbounded")
+    assert rank(vectors, logits, strategy) == pytest.approx(after, abs=1e-6)
+    before = rank(vectors, logits, replace(strategy, average="before"))
+    assert before == pytest.approx({"d2": logit(wanted), "d0": logit(0.4)}, abs=1e-4)
+
+
+def test_probabilities_of_0_and_1_have_finite_logits(vectors: Vectors) -> None:
+    fake = FakeReranker(lambda _, text, _red: 0.0 if text else 1.0)
+    found = rank(vectors, fake, TwoStage("", "average", depth=1, average="before"))
+    assert np.isfinite([*found.values()]).all()
+
+
+def test_a_pair_left_out_is_not_shown(vectors: Vectors, reranker: FakeReranker) -> None:
+    left_out = {"q": frozenset({("d2", "image"), ("d1", "text")})}
+    less = replace(vectors, corpus=replace(vectors.corpus, left_out=left_out))
+    found = rank(less, reranker, TwoStage("", "average", depth=3))
+    assert ("x", None, 2) not in reranker.asked
+    assert ("x", "t1", None) not in reranker.asked
+    assert found["d2"] == pytest.approx(0.2)
+    assert found["d1"] == pytest.approx(0.25)
+    fused = FakeReranker(rule)
+    found = rank(less, fused, TwoStage("", "fused", depth=3))
+    assert found["d2"] == pytest.approx(0.2)
+    assert {(text, red) for _, text, red in fused.asked if red == 2 or text == "t2"} == {
+        ("t2", None)
+    }
+
+
+# --- budget, tail, margin, second pass -----------------------------------------------------------
+
+
+def test_the_budget_is_spent_in_the_order_of_the_first_stage(
+    vectors: Vectors, reranker: FakeReranker
+) -> None:
+    # Legs in turn: d0 (text 1), d2 (image 1), d1 (text 2). Two calls each; three do for d0 alone.
+    found = rank(vectors, reranker, TwoStage("", "average", depth=2, budget=3))
+    assert list(found) == ["d0", "d2", "d1"]
+    assert found["d0"] == pytest.approx(0.3)
+    assert {asked[1:] for asked in reranker.asked} == {("t0", None), (None, 0)}
+    found = rank(vectors, reranker, TwoStage("", "average", depth=2, budget=4))
+    assert list(found) == ["d2", "d0", "d1"]
+    none = rank(vectors, reranker, TwoStage("", "average", depth=2, budget=0))
+    assert list(none) == ["d0", "d2", "d1"]
+
+
+def test_the_tail_goes_on_where_the_candidates_end(
+    vectors: Vectors, reranker: FakeReranker
+) -> None:
+    short = rank(vectors, reranker, TwoStage("", "matching", depth=1))
+    long = rank(vectors, reranker, TwoStage("", "matching", depth=1, tail=True))
+    assert list(short) == ["d2", "d0"]
+    assert list(long) == ["d2", "d0", "d1", "d3"]  # d1 is second in both legs, d3 third
+    assert long["d2"] == short["d2"]
+
+
+def test_what_is_not_reranked_follows_in_merged_order(
+    vectors: Vectors, reranker: FakeReranker
+) -> None:
+    merged = rank(vectors, None, TwoStage("", None, merge="mean"))
+    assert list(merged) == ["d1", "d2", "d3", "d0"]
+    found = rank(vectors, reranker, TwoStage("", "average", depth=2, merge="mean"))
+    assert list(found) == ["d2", "d1", "d3", "d0"]
+    assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d3": -0.725, "d0": -1.725})
+    # The raw merge by the largest score: d0's text and d2's picture come first.
+    found = rank(vectors, reranker, TwoStage("", "matching", depth=2, merge="max"))
+    assert list(found)[:2] == ["d2", "d0"]
+    assert found["d0"] == pytest.approx(0.1)
+
+
+def test_equal_scores_stay_equal_in_the_tail(vectors: Vectors, reranker: FakeReranker) -> None:
+    legs = {**vectors.legs, "text": Leg(np.arange(3), unit(30, 60, 60))}
+    tied = replace(vectors, legs=legs)
+    found = rank(tied, reranker, TwoStage("", "text", ("text",), 3, budget=1))
+    assert found["d1"] == found["d2"] == pytest.approx(0.1 - 1)
+
+
+def test_a_query_with_a_clear_winner_is_not_reranked(
+    vectors: Vectors, reranker: FakeReranker
+) -> None:
+    stage = first_stage(TwoStage("", None, ("text",), 3), find_pool(vectors, 3))
+    margin = cos(10) - cos(30)
+    assert margins(stage) == pytest.approx([margin], abs=1e-6)
+    sure = TwoStage("", "text", ("text",), 3, margin=margin - 0.01)
+    assert list(rank(vectors, reranker, sure)) == ["d0", "d1", "d2"]
+    assert not reranker.asked
+    unsure = replace(sure, margin=margin + 0.01)
+    assert list(rank(vectors, reranker, unsure)) == ["d1", "d2", "d0"]
+    one = replace(vectors, legs={"text": Leg(np.arange(1), unit(10))})
+    assert margins(first_stage(sure, find_pool(one, 3))).tolist() == [np.inf]
+
+
+def test_a_second_pass_looks_again_at_the_best(vectors: Vectors, reranker: FakeReranker) -> None:
+    # By text: d1 .3, d2 .2, d0 .1. The first two again, by both views: d2 .55, d1 .275.
+    strategy = TwoStage("", "text", ("text",), 3, refine=("average", 2))
+    found = rank(vectors, reranker, strategy)
+    assert list(found) == ["d2", "d1", "d0"]
+    assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d0": 0.275 - 1})
+    assert len(reranker.asked) == 5  # three texts, then two pictures
+
+
+# --- many queries, against brute force -----------------------------------------------------------
+
+
+def noisy(n_query: int = 30, n_document: int = 40, seed: int = 0, name: str = "noisy") -> Vectors:
+    rng = np.random.default_rng(seed)
+
+    def rows(n: int) -> np.ndarray:
+        values = rng.normal(size=(n, 5)).astype(np.float32)
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    documents = [Document(f"d{at}", f"text {at}") for at in range(n_document)]
+    queries = [Query(f"q{at}", f"query {at}") for at in range(n_query)]
+    judged = [Judgment(f"q{at}", f"d{rng.integers(n_document)}", 1) for at in range(n_query)]
+    positions = np.sort(rng.permutation(n_document)[: n_document - 5])
+    legs = {
+        "text": Leg(np.arange(n_document), rows(n_document)),
+        "image": Leg(positions, rows(len(positions))),
+    }
+    corpus = Corpus(name, documents, queries, Qrels(judged))
+    return Vectors(corpus, EncoderInfo("noise", "noise", "hand", 5), rows(n_query), legs)
+
+
+def ranked(vectors: Vectors, leg: str, query: int) -> list[int]:
+    scores = vectors.scores(leg)[query]
+    return vectors.legs[leg].positions[np.argsort(-scores, kind="stable")].tolist()
+
+
+@pytest.mark.parametrize("depth", [3, (2, 5), 20])
+@pytest.mark.parametrize("refill", [False, True])
+def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], refill: bool) -> None:
+    vectors = noisy()
+    strategy = TwoStage("", None, depth=depth, refill=refill)
+    stage = first_stage(strategy, pool := find_pool(vectors, strategy.search_depth + 7))
+    n_text, n_image = strategy.depths
+    for query in range(len(vectors.queries)):
+        lists = ranked(vectors, "text", query), ranked(vectors, "image", query)
+        kept: list[int] = []
+        # One document of each leg in turn; where the depths differ, evenly between them.
+        turns = [(at / n_text, 0, document) for at, document in enumerate(lists[0])]
+        turns += [(at / n_image, 1, document) for at, document in enumerate(lists[1])]
+        for turn, leg, document in sorted(turns):
+            within = turn < 1 - 1e-9
+            last = turn * (n_text, n_image)[leg] >= n_text + n_image
+            if document in kept or last or not (within or refill):
+                continue
+            if len(kept) < n_text + n_image:
+                kept.append(document)
+        order = np.where(stage.listed[query], stage.order[query], -np.inf)
+        best = np.argsort(-order, kind="stable")[: stage.listed[query].sum()]
+        assert pool.documents[query, best].tolist() == kept
+        if not refill:
+            assert set(kept) == {*lists[0][:n_text], *lists[1][:n_image]}
+        elif n_text + n_image <= 35:
+            assert len(kept) == n_text + n_image
+
+
+def test_results_do_not_depend_on_what_else_is_run() -> None:
+    vectors = noisy()
+    strategies = [
+        *seed_strategies(depth=4)[:3],
+        TwoStage("mean", None, merge="mean", pool=6),
+        TwoStage("z", None, merge="mean", normalise="z", pool=6),
+        TwoStage("rrf", None, merge="rrf", pool=6),
+    ]
+    deep = TwoStage("deep", None, depth=30)
+    for one, other in zip(
+        run_strategies(vectors, strategies),
+        run_strategies(vectors, [*strategies, deep]),
+        strict=False,
+    ):
+        for query_id in vectors.corpus.query_ids:
+            assert one.top(query_id, 50) == pytest.approx(other.top(query_id, 50))
+
+
+def test_merges_are_those_of_one_stage() -> None:
+    vectors = noisy()
+    for merge in ("mean", "max", "rrf"):
+        one, two = run_strategies(
+            vectors,
+            [Strategy("one", combine=merge, depth=6), TwoStage("two", None, merge=merge, pool=6)],
+        )
+        for query_id in vectors.corpus.query_ids:
+            assert two.top(query_id, 50) == pytest.approx(one.top(query_id, 50))
+
+
+def test_bank_scores_come_from_the_calibration_vectors() -> None:
+    vectors, calibration = noisy(), noisy(seed=1, name="calibration")
+    strategy = TwoStage("z", None, merge="mean", normalise="bank z")
+    (run,) = run_strategies(vectors, [strategy], calibration=calibration)
+    total = np.zeros((len(vectors.queries), 40))
+    count = np.zeros(40)
+    for leg in ("text", "image"):
+        bank = calibration.scores(leg).reshape(-1, 1)
+        scale = ZScoreNormaliser(reference="bank").fit(bank)
+        scores = scale.transform(vectors.scores(leg).astype(np.float64))
+        total[:, vectors.legs[leg].positions] += scores
+        count[vectors.legs[leg].positions] += 1
+    by_hand = total / count
+    for row, query_id in enumerate(vectors.corpus.query_ids):
+        top = {f"d{at}": by_hand[row, at] for at in np.argsort(-by_hand[row])[:10]}
+        assert run.top(query_id, 10) == pytest.approx(top, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"merge": "convex"}, {"merge": "mean", "normalise": "platt"}],
+)
+def test_fitted_merges_run_and_need_calibration(options: dict[str, str]) -> None:
+    vectors, strategy = noisy(), TwoStage("fitted", None, **options)
+    (run,) = run_strategies(vectors, [strategy], calibration=noisy(seed=1))
+    assert np.isfinite(run.scores[:, :10]).all()
+    with pytest.raises(MmgapError, match="'fitted' is fitted on calibration queries"):
+        run_strategies(vectors, [strategy])
+
+
+def test_the_margin_is_the_quantile_of_the_calibration_margins() -> None:
+    calibration, strategy = noisy(seed=1), TwoStage("", "text", merge="mean")
+    found = margins(first_stage(strategy, find_pool(calibration, 100)))
+    for share in (0.0, 0.25, 0.5):
+        threshold = margin_threshold(calibration, strategy, share)
+        assert np.mean(found < threshold) == pytest.approx(share, abs=1 / 30)
+    assert margin_threshold(calibration, strategy, 1) == np.inf
+    with pytest.raises(MmgapError, match="share is 2"):
+        margin_threshold(calibration, strategy, 2)
+
+
+# --- each pair once ------------------------------------------------------------------------------
+
+
+def random_rule(query: str, text: str | None, red: int | None) -> float:
+    return (hash((query, text, red)) % 1000) / 1000
+
+
+ROWS = (
+    TwoStage("a", "text", ("text",), 8),
+    TwoStage("b", "text", ("image",), 8),
+    TwoStage("c", "text", depth=4),
+    TwoStage("d", "text", ("text",), 4, refine=("text", 2)),
+)
+
+
+def wanted_pairs(vectors: Vectors) -> set[tuple[str, str, None]]:
+    pairs = set()
+    for query in range(len(vectors.queries)):
+        for leg in ("text", "image"):
+            pairs |= {
+                (f"query {query}", f"text {at}", None) for at in ranked(vectors, leg, query)[:8]
+            }
+    return pairs
+
+
+def test_rows_share_their_calls() -> None:
+    vectors, fake = noisy(), FakeReranker(random_rule)
+    run_strategies(vectors, ROWS, reranker=fake, cache=False)
+    assert len(fake.asked) == len(set(fake.asked))
+    assert set(fake.asked) == wanted_pairs(vectors)
+
+
+def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    vectors = noisy()
+    whole = run_strategies(vectors, ROWS, reranker=FakeReranker(random_rule), cache=False)
+    stopped = FakeReranker(random_rule, stop_after=101)
+    with pytest.raises(KeyboardInterrupt):
+        run_strategies(vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path, lot=10))
+    again = FakeReranker(random_rule)
+    runs = run_strategies(vectors, ROWS, reranker=PairScorer(vectors, again, cache=tmp_path))
+    # The 101st pair belongs to a lot of which nothing came back.
+    assert set(stopped.asked[:100]).isdisjoint(again.asked)
+    assert {*stopped.asked[:100], *again.asked} == wanted_pairs(vectors)
+    assert len(again.asked) == len(wanted_pairs(vectors)) - 100
+    for one, other in zip(whole, runs, strict=True):
+        np.testing.assert_array_equal(one.indices, other.indices)
+        np.testing.assert_array_equal(one.scores, other.scores)
+    third = FakeReranker(random_rule)
+    costed = run_two_stage(vectors, ROWS, PairScorer(vectors, third, cache=tmp_path))
+    assert not third.asked
+    assert all((each.rerank_seconds > 0).all() for each in costed)  # times are kept as well
+
+
+def test_a_killed_process_loses_the_lot_it_was_at(tmp_path: Path) -> None:
+    """SIGKILL: no Python code runs any more, so what counts is what lies on disk."""
+    log = tmp_path / "asked.jsonl"
+    code = textwrap.dedent(
+        """
+        import json, sys, time
+        from pathlib import Path
+        from test_two_stage import ROWS, FakeReranker, noisy, run_strategies
+        from mmgap.strategies import PairScorer
+        folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+        lot = []
+        class Slow(FakeReranker):
+            def score(self, pairs, **options):
+                begun = len(self.asked)
+                scores = super().score(pairs)
+                time.sleep(seconds)
+                with (folder / "asked.jsonl").open("a") as file:
+                    file.write("".join(json.dumps(a) + chr(10) for a in self.asked[begun:]))
+                if seconds and len(self.asked) >= 60:
+                    time.sleep(600)  # these pairs were scored, and never written
+                return scores
+        vectors = noisy()
+        fake = Slow(lambda query, text, red: len(query + text) / 100)
+        scorer = PairScorer(vectors, fake, cache=folder / "cache", lot=10)
+        run_strategies(vectors, ROWS, reranker=scorer)
+        """
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    paths = [str(Path(mg.__file__).parents[1]), str(Path(__file__).parent)]
+    import os
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    process = subprocess.Popen([*command, "0.01"], env=environment)
+    limit = time.monotonic() + 120
+    while not log.exists() or len(log.read_text().splitlines()) < 60:
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    first = [tuple(json.loads(line)) for line in log.read_text().splitlines()]
+    assert len(first) == 60
+    log.unlink()
+    subprocess.run([*command, "0"], env=environment, check=True, timeout=120)
+    second = [tuple(json.loads(line)) for line in log.read_text().splitlines()]
+    assert set(first[:50]).isdisjoint(second)
+    assert set(first[50:]) <= set(second)
+    assert len(second) == len(wanted_pairs(noisy())) - 50
+
+
+def test_scores_are_found_by_content_and_fingerprint(tmp_path: Path) -> None:
+    vectors = noisy()
+
+    def n_asked(vectors: Vectors, fake: FakeReranker, **options: int) -> int:
+        scorer = PairScorer(vectors, fake, cache=tmp_path, **options)
+        run_strategies(vectors, ROWS, reranker=scorer)
+        assert scorer.n_new == len(fake.asked)
+        return len(fake.asked)
+
+    n = len(wanted_pairs(vectors))
+    assert n_asked(vectors, FakeReranker(random_rule)) == n
+    assert n_asked(vectors, FakeReranker(random_rule)) == 0
+    assert n_asked(vectors, FakeReranker(random_rule, fingerprint="fake 2")) == n
+    assert n_asked(vectors, FakeReranker(random_rule), image_side=64) == n
+    # The same texts under other ids in another corpus are the same pairs; one changed text is not.
+    documents = [replace(each, id=f"other {each.id}") for each in vectors.corpus.documents]
+    judged = [
+        Judgment(q, f"other {d}", 1) for q in vectors.corpus.qrels for d in vectors.corpus.qrels[q]
+    ]
+    other = Corpus("other", documents, vectors.corpus.queries, Qrels(judged))
+    assert n_asked(replace(vectors, corpus=other), FakeReranker(random_rule)) == 0
+    at = ranked(vectors, "text", 0)[0]
+    documents[at] = replace(documents[at], text="a new text")
+    changed = replace(vectors, corpus=replace(other, documents=documents))
+    fake = FakeReranker(random_rule)
+    assert n_asked(changed, fake) == sum(
+        text == f"text {at}" for _, text, _ in wanted_pairs(vectors)
+    )
+    assert {text for _, text, _ in fake.asked} == {"a new text"}
+
+
+def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -> None:
+    vectors = noisy(n_query=20)
+    documents = [
+        replace(each, text=f"text {at % 7}") for at, each in enumerate(vectors.corpus.documents)
+    ]
+    vectors = replace(vectors, corpus=replace(vectors.corpus, documents=documents))
+    noise = np.random.default_rng(0)
+    fake = FakeReranker(lambda *_: 0.5 + 1e-6 * noise.random(), score="logit, unbounded")
+
+    def ranked_by_text() -> list[float]:
+        scorer = PairScorer(vectors, fake, cache=tmp_path, lot=16)
+        (run,) = run_strategies(vectors, [TwoStage("t", "text", ("text",), 40)], reranker=scorer)
+        text = np.where(run.indices < 0, -1, run.indices % 7)
+        for row in range(20):
+            for each in range(7):
+                assert len({*run.scores[row][text[row] == each].tolist()}) == 1
+        return run.scores.tolist()
+
+    first = ranked_by_text()
+    assert len(fake.asked) == len(set(fake.asked)) == 20 * 7
+    assert ranked_by_text() == first
+    assert len(fake.asked) == 20 * 7
+
+
+def test_pictures_are_pairs_of_their_own(vectors: Vectors, tmp_path: Path) -> None:
+    def asked(vectors: Vectors, view: str) -> set:
+        fake = FakeReranker(lambda *_: 0.5)
+        scorer = PairScorer(vectors, fake, cache=tmp_path / "cache")
+        run_strategies(vectors, [TwoStage("", view, depth=2)], reranker=scorer)
+        return {each[1:] for each in fake.asked}
+
+    assert asked(vectors, "text") == {("t0", None), ("t1", None), ("t2", None)}
+    assert asked(vectors, "image") == {(None, 0), (None, 1), (None, 2)}
+    assert asked(vectors, "average") == set()
+    assert asked(vectors, "fused") == {("t0", 0), ("t1", 1), ("t2", 2)}
+    Image.new("RGB", (8, 4), (200, 0, 0)).save(tmp_path / "1.png")
+    assert asked(vectors, "average") == {(None, 200)}
+
+
+def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
+    vectors = noisy()
+    run_strategies(vectors, ROWS, reranker=FakeReranker(random_rule), cache=tmp_path)
+    part = max(tmp_path.rglob("part-*.npy"), key=lambda path: path.stat().st_size)
+    part.write_bytes(part.read_bytes()[:-1])
+    fake = FakeReranker(random_rule)
+    with pytest.warns(CacheDamageWarning, match=r"reranker scores .* cut short or altered"):
+        run_strategies(vectors, ROWS, reranker=fake, cache=tmp_path)
+    assert 0 < len(fake.asked) < len(wanted_pairs(vectors))
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
+    (costed,) = run_two_stage(
+        vectors,
+        [TwoStage("", "average", depth=1)],
+        PairScorer(vectors, reranker, cache=False, image_side=4),
+    )
+    # Two documents: "x" and "t0" are a token each by the rule of thumb; pictures shrink to 4 x 2.
+    assert costed.calls.tolist() == [4]
+    assert costed.tokens.tolist() == [4 + 2]
+    assert costed.pixels.tolist() == [2 * 8]
+    assert costed.rerank_seconds[0] > 0
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"legs": ("audio",)}, "choose from"),
+        ({"view": "smell"}, "reranks on 'smell'; choose from"),
+        ({"depth": 0}, r"has the depths \(0, 100, 1\)"),
+        ({"depth": (1, 2, 3)}, "one number for each of the legs"),
+        ({"depth": (1, 2), "merge": "mean"}, "a single number with merge"),
+        ({"duplicates": "both"}, "has duplicates='both'"),
+        ({"average": "during"}, "has average='during'"),
+        ({"merge": "median"}, "merges by 'median'"),
+        ({"merge": "mean", "normalise": "nothing"}, "normalises by 'nothing'"),
+        ({"normalise": "z"}, "normalises without a merge"),
+        ({"merge": "mean", "refill": True}, "no quotas that could be refilled"),
+        ({"merge": "mean", "legs": ("text",)}, "nothing to merge"),
+        ({"budget": -1}, "a budget of -1 calls"),
+        ({"margin": 0.1}, "add merge="),
+        ({"view": None, "budget": 3}, "does not rerank"),
+        ({"refine": ("smell", 3)}, "refines on 'smell'"),
+        ({"refine": ("text", 0)}, "has the depths"),
+    ],
+)
+def test_impossible_strategies_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(MmgapError, match=f"strategy 'bad' .*{message}"):
+        TwoStage("bad", **options)
+
+
+def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_path: Path) -> None:
+    with pytest.raises(MmgapError, match=r"strategies \['r'\] rerank; expected reranker="):
+        run_strategies(vectors, [TwoStage("r", depth=1)])
+    texts = FakeReranker(rule, modalities=["text-text"])
+    with pytest.raises(EncoderError, match="'fake' takes text-text only"):
+        rank(vectors, texts, TwoStage("r", depth=1))
+    for wrong in (float("nan"), float("inf")):
+        broken = FakeReranker(lambda *_, wrong=wrong: wrong)
+        with pytest.raises(EncoderError, match=r"gave scores .* not finite"):
+            rank(vectors, broken, TwoStage("r", depth=1))
+    for option in ("lot", "image_side"):
+        with pytest.raises(MmgapError, match=f"{option} is 0"):
+            PairScorer(vectors, texts, **{option: 0})
+    rng = np.random.default_rng(0)
+    for side in ("image", "text"):
+        np.save(tmp_path / f"{side}.npy", rng.normal(size=(6, 4)))
+    features = mg.embed(load_features(tmp_path / "image.npy", tmp_path / "text.npy"))
+    with pytest.raises(MmgapError, match="holds ready-made vectors"):
+        run_strategies(features, [TwoStage("r", depth=1)], reranker=FakeReranker(rule))
+    assert len(run_strategies(features, SEED_TABLE[:3])) == 3
+
+
+def test_a_missing_leg_is_named(vectors: Vectors, reranker: FakeReranker) -> None:
+    info = EncoderInfo("words", "words", "hand", 2, modalities=("text",))
+    text_only = Vectors(vectors.corpus, info, vectors.queries, {"text": vectors.text})
+    rows = [TwoStage("t", "text", ("text",), 2), TwoStage("i", "image", ("image",), 2)]
+    with pytest.warns(MissingLegWarning, match="no image leg, so left out: i"):
+        (run,) = run_strategies(text_only, rows, reranker=reranker, cache=False)
+    assert run.name == "t"
+    # An encoder of texts alone, and a reranker that sees the pictures all the same.
+    found = rank(text_only, reranker, TwoStage("", "image", ("text",), 2))
+    assert found == pytest.approx({"d0": 0.5, "d1": 0.25})
+
+
+# --- the article's table -------------------------------------------------------------------------
+
+
+def test_the_rows_are_the_articles() -> None:
+    assert [row.name for row in SEED_TABLE] == list(PUBLISHED)
+    assert list(PUBLISHED.values()) == [14.55, 22.38, 14.55, 17.42, 28.94, 33.81, 36.24]
+    assert 100 * (PUBLISHED["16 + 16, mean of both views"] / 22.38 - 1) == pytest.approx(
+        62, abs=0.5
+    )
+    described = [(row.view, row.legs, row.depth) for row in SEED_TABLE]
+    both = ("text", "image")
+    assert described == [
+        (None, ("text",), 32),
+        (None, ("image",), 32),
+        (None, both, 16),
+        ("text", ("text",), 32),
+        ("image", ("image",), 32),
+        ("matching", both, 16),
+        ("average", both, 16),
+    ]
+    small = seed_strategies(depth=8, duplicates="first", refill=True, average="before")
+    assert small[-1] == TwoStage(
+        "4 + 4, mean of both views", depth=4, duplicates="first", refill=True, average="before"
+    )
+    with pytest.raises(MmgapError, match="depth is 7; expected an even number"):
+        seed_strategies(depth=7)
+
+
+def test_seed_table_by_hand(vectors: Vectors, reranker: FakeReranker) -> None:
+    """Recall@1 of the relevant d2, on lists of two of each leg."""
+    rows = seed_strategies(depth=2)
+    table = seed_table(
+        vectors, PairScorer(vectors, reranker, cache=False), rows, measure="recall@1"
+    )
+    assert table["strategy"].tolist() == [row.name for row in rows]
+    # text: d0; image: d2; raw: d0; d1 of d0, d1 by text; d2; d2; d2.
+    assert table["value"].tolist() == [0, 1, 0, 0, 1, 1, 1]
+    assert table["calls_per_query"].tolist() == [0, 0, 0, 2, 2, 2, 4]
+    assert set(table["against"]) == {"image leg"}
+    assert table["difference"].fillna(9).tolist() == [-1, 9, -1, -1, 0, 0, 0]
+    assert table["published"].isna().all()
+    assert (table["note"] == "").all()
+    assert {*zip(table["corpus"], table["encoder"], table["reranker"], strict=True)} == {
+        ("tiny", "angles", "fake")
+    }
+    assert (table["ms_per_query"] >= table["search_ms"] + table["rerank_ms"]).all()
+
+
+def test_published_numbers_stand_apart_and_say_where_they_apply(
+    vectors: Vectors, reranker: FakeReranker
+) -> None:
+    reranker.info = replace(reranker.info, id="jinaai/jina-reranker-m0")
+
+    def table(name: str, encoder: str, **options: str) -> pd.DataFrame:
+        renamed = replace(
+            vectors,
+            corpus=replace(vectors.corpus, name=name),
+            encoder=replace(vectors.encoder, id=encoder),
+        )
+        scorer = PairScorer(renamed, reranker, cache=False)
+        return seed_table(renamed, scorer, **options)
+
+    for name in ("edis", "edis/restricted"):
+        found = table(name, "jinaai/jina-clip-v2")
+        assert (100 * found["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
+        assert not np.allclose(found["value"], found["published"])
+        shown = format_seed_table(found)
+        assert shown.columns[-1] == "published"
+        assert shown["published"].tolist()[-1] == "36.24"
+        assert "36.24" not in shown.drop(columns="published").to_string()
+        assert found["published_applies"].all()
+    for corpus, encoder in [
+        ("edis/val", "jinaai/jina-clip-v2"),
+        ("edis, 10 of 3241 queries", "jinaai/jina-clip-v2"),
+        ("pictograms/test/style", "jinaai/jina-clip-v2"),
+        ("edis", "jinaai/jina-clip-v1"),
+    ]:
+        elsewhere = table(corpus, encoder)
+        assert (100 * elsewhere["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
+        assert not elsewhere["published_applies"].any()
+        assert format_seed_table(elsewhere).columns[-1] == "published on EDIS"
+    hits = table("edis", "jinaai/jina-clip-v2", measure="hit@10")
+    assert hits["published"].isna().all()
+
+
+def test_rows_that_cannot_be_run_say_so(vectors: Vectors) -> None:
+    table = seed_table(vectors)
+    assert table["value"].notna().tolist() == [True] * 3 + [False] * 4
+    assert set(table["note"][3:]) == {"no reranker was given"}
+    assert format_seed_table(table)["measured"][3] == "not run: no reranker was given"
+    texts = FakeReranker(rule, modalities=["text-text"])
+    table = seed_table(vectors, PairScorer(vectors, texts, cache=False))
+    assert table["value"].notna().tolist() == [True] * 4 + [False] * 3
+    assert table["note"][4] == "fake reads no image of a document"
+    with pytest.raises(MmgapError, match="nothing of the table can be run"):
+        seed_table(vectors, None, SEED_TABLE[3:])
+
+
+def test_ties_are_ordered_as_asked(vectors: Vectors) -> None:
+    """d1 and d2 tie; d2 is relevant and stands last in the corpus and first by descending id."""
+    legs = {**vectors.legs, "text": Leg(np.arange(3), unit(60, 30, 30))}
+    tied = replace(vectors, legs=legs)
+    row = [TwoStage("t", None, ("text",), 3)]
+    value = {
+        ties: seed_table(tied, None, row, measure="recall@1", ties=ties)["value"].item()
+        for ties in ("expected", "index", "doc_id")
+    }
+    assert value == {"expected": 0.5, "index": 0, "doc_id": 1}
+    with pytest.raises(MmgapError, match="ties is 'random'"):
+        seed_table(tied, None, row, ties="random")
+
+
+def test_micro_mean_grade_and_measure() -> None:
+    vectors = noisy(n_query=2)
+    first, second = ranked(vectors, "text", 0), ranked(vectors, "text", 1)
+    # Query 0: one relevant document, found. Query 1: three, of which one is found; grade 1 apart.
+    judged = [Judgment("q0", f"d{first[0]}", 3), Judgment("q0", f"d{first[-1]}", 1)]
+    judged += [Judgment("q1", f"d{second[at]}", 3) for at in (0, 38, 39)]
+    corpus = replace(vectors.corpus, qrels=Qrels(judged, min_grade=3))
+    vectors = replace(vectors, corpus=corpus)
+    row = [TwoStage("t", None, ("text",), 32)]
+
+    def value(**options: object) -> float:
+        return seed_table(vectors, None, row, **options)["value"].item()
+
+    assert value() == pytest.approx((1 + 1 / 3) / 2)
+    assert value(mean="micro") == pytest.approx(2 / 4)
+    assert value(min_grade=1) == pytest.approx((1 / 2 + 1 / 3) / 2)
+    assert value(measure="hit@10") == 1
+    with pytest.raises(MmgapError, match="mean='micro' counts relevant documents"):
+        value(mean="micro", measure="ndcg@10")
+    with pytest.raises(MmgapError, match="mean is 'median'"):
+        value(mean="median")
+
+
+def test_differences_are_tested_with_holms_correction() -> None:
+    vectors = noisy(n_query=120, seed=7)
+    table = seed_table(vectors, None, SEED_TABLE[:3]).set_index("strategy")
+    best = table["against"].iloc[0]
+    runs = run_strategies(vectors, list(SEED_TABLE[:3]), cache=False)
+    other = difference_table(runs, vectors.corpus.qrels, best).set_index("strategy")
+    assert table["p_holm"].isna().tolist() == [name == best for name in table.index]
+    assert 0.2 < table["p_holm"].min() < table["p_holm"].max() < 0.9
+    # Of 10,000 random signs, drawn anew: three standard errors of a share.
+    assert table["p_holm"].drop(best).to_dict() == pytest.approx(
+        other["p_holm"].to_dict(), abs=0.03
+    )
+    shown = format_seed_table(table.reset_index()).set_index("strategy")["p (Holm)"]
+    assert shown[best] == ""
+    assert float(shown.drop(best).iloc[0]) == pytest.approx(
+        table["p_holm"].drop(best).iloc[0], rel=0.05
+    )
+
+
+def test_every_open_point_has_an_option() -> None:
+    points = open_points()
+    assert points.index.tolist() == list(range(1, 12))
+    assert points.map(len).min().min() > 3
+    rows = dict(
+        zip(
+            ["max", "first"],
+            [seed_strategies(duplicates=d)[5] for d in ("max", "first")],
+            strict=True,
+        )
+    )
+    assert rows["max"] != rows["first"]
+
+
+def test_texts_are_cut_and_pictures_stay(vectors: Vectors) -> None:
+    documents = [
+        replace(vectors.corpus.documents[0], text="one two  three"),
+        *vectors.corpus.documents[1:],
+    ]
+    corpus = replace(vectors.corpus, documents=documents)
+    cut = cut_texts(corpus, 2)
+    assert [each.text for each in cut.documents] == ["one two", "t1", "t2", None]
+    assert cut.documents[0].image == documents[0].image
+    with pytest.raises(MmgapError, match="max_words is 0"):
+        cut_texts(corpus, 0)
