@@ -127,6 +127,19 @@ class RerankerInfo:
 
 
 @runtime_checkable
+class ReadsAhead(Protocol):
+    """A reranker for which a part of the work needs the document alone.
+
+    Such work can be done when documents are indexed. Costs per query leave it out, as they leave
+    out the embedding of documents.
+    """
+
+    def read_ahead(self, documents: Sequence[Content]) -> None:
+        """Read documents and keep what does not depend on a query."""
+        ...
+
+
+@runtime_checkable
 class Reranker(Protocol):
     """A model that reads a query and a document together and scores their relevance."""
 

@@ -16,10 +16,11 @@ from mmgap import paths
 from mmgap.encoders.batching import in_batches
 from mmgap.encoders.catalog import ModelFacts
 from mmgap.errors import EncoderError
-from mmgap.rerankers.base import Pair, RerankerInfo, check_pairs
+from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from mmgap.encoders.mini import MiniModel, SentenceTower
     from mmgap.rerankers.mini_network import CrossNetwork
@@ -153,32 +154,54 @@ class MiniReranker:
                 length=lambda row: int(call.width[row]),
             )
 
+    def read_ahead(self, documents: Sequence[Content]) -> None:
+        """Read texts and pictures of documents, so that scoring them needs the attention alone.
+
+        Scores are the same with or without. The last 8,192 texts and as many pictures are kept.
+
+        Parameters
+        ----------
+        documents : sequence of Content
+        """
+        import torch
+
+        with torch.inference_mode():
+            self._recall_texts([each.text for each in documents if each.text and each.has_text])
+            self._recall_pictures([each.image for each in documents if each.image is not None])
+
     def _read(self, pairs: Sequence[Pair]) -> _Call:
         """Read every text and picture once, and say which pair holds which."""
-        from mmgap.encoders.mini import square_array
-
         asked = [pair.query.text or "" for pair in pairs]
         told = [pair.document.text if pair.document.has_text else None for pair in pairs]
-        shown: list[bytes | None] = []
+        texts = self._recall_texts([*asked, *(text for text in told if text is not None)])
+        images = [pair.document.image for pair in pairs]
+        pictures, key_of = self._recall_pictures([image for image in images if image is not None])
+        shown = [None if image is None else key_of[id(image)] for image in images]
+        return _Call(texts, pictures, asked, told, shown)
+
+    def _recall_texts(self, texts: Sequence[str]) -> dict[str, _Part]:
+        return _recall(self._texts, texts, self._read_texts)
+
+    def _recall_pictures(
+        self, images: Sequence[Image.Image]
+    ) -> tuple[dict[bytes, _Part], dict[int, bytes]]:
+        """Return parts by the hash of their pixels, and that hash by the image's identity."""
+        from mmgap.encoders.mini import square_array
+
         squares: dict[bytes, np.ndarray] = {}
         key_of: dict[int, bytes] = {}  # pairs mostly share the object, so each is looked at once
-        for pair in pairs:
-            image = pair.document.image
-            if image is not None and id(image) not in key_of:
+        for image in images:
+            if id(image) not in key_of:
                 square = square_array([image], SIDE)
                 key = hashlib.blake2b(square.tobytes(), digest_size=16).digest()
                 key_of[id(image)] = key
                 squares[key] = square
-            shown.append(None if image is None else key_of[id(image)])
-        texts = _recall(
-            self._texts, [*asked, *(text for text in told if text is not None)], self._read_texts
-        )
-        pictures = _recall(
+        parts = _recall(
             self._pictures,
-            [key for key in shown if key is not None],
+            list(squares),
             lambda keys: self._read_pictures(np.concatenate([squares[key] for key in keys])),
         )
-        return _Call(texts, pictures, asked, told, shown)
+        return parts, key_of
 
     def _read_texts(self, texts: Sequence[str]) -> list[_Part]:
         read = read_texts(self._sentence_tower, texts)

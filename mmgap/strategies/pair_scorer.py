@@ -15,7 +15,7 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
-from mmgap.rerankers.base import Content, Pair, Reranker
+from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
 from mmgap.store.vectors import Vectors
 from mmgap.strategies.pair_store import RECORD, PairStore
 
@@ -222,6 +222,8 @@ class PairScorer:
                     queries[lot].tolist(), documents[lot].tolist(), strict=True
                 )
             ]
+            if isinstance(self.reranker, ReadsAhead):
+                self.reranker.read_ahead(list(contents.values()))
             began = time.perf_counter()
             scores = self.reranker.score(pairs, **self._options)
             seconds = time.perf_counter() - began

@@ -32,7 +32,8 @@ class CostedRun:
     tokens, pixels : int array of shape (n_query,)
         Text tokens, at four characters a token, and pixels that those calls gave to the model.
     rerank_seconds : float array of shape (n_query,)
-        Time of those calls, measured when each pair was scored; decoding of pictures is not in it.
+        Time of those calls, measured when each pair was scored. Decoding of pictures is not in it,
+        nor what the reranker reads of a document ahead of any query (``mini-reranker`` does).
         Pairs are scored in large batches, so this is the time of a busy server, not of one query
         alone.
     search_seconds, merge_seconds : float

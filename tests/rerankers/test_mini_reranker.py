@@ -86,6 +86,22 @@ def test_scores_do_not_depend_on_batch_order_or_what_was_kept(reranker: MiniRera
     np.testing.assert_array_equal(reranker.score(PAIRS), expected)
 
 
+def test_reading_ahead_changes_no_score_and_leaves_nothing_to_read(
+    reranker: MiniReranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = reranker.score(PAIRS)
+    fresh = load_reranker("mini-reranker")
+    fresh.read_ahead([pair.document for pair in PAIRS])
+    fresh.read_ahead([Content(pair.query.text) for pair in PAIRS])
+
+    def read(_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(fresh, "_read_texts", read)
+    monkeypatch.setattr(fresh, "_read_pictures", read)
+    np.testing.assert_allclose(fresh.score(PAIRS), expected, atol=1e-4)
+
+
 def test_forgetting_changes_nothing(
     reranker: MiniReranker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

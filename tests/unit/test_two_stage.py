@@ -8,8 +8,10 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import CacheDamageWarning, EncoderError, MissingLegWarning, MmgapError
 from mmgap.evaluation import difference_table
+from mmgap.rerankers import Content, Pair
 from mmgap.scores.normalise import ZScoreNormaliser
 from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
@@ -40,6 +43,7 @@ from mmgap.strategies import (
     margin_threshold,
     margins,
     open_points,
+    pair_scorer,
     run_strategies,
     run_two_stage,
     seed_strategies,
@@ -568,6 +572,30 @@ def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -
     assert len(fake.asked) == len(set(fake.asked)) == 20 * 7
     assert ranked_by_text() == first
     assert len(fake.asked) == 20 * 7
+
+
+def test_what_is_read_ahead_costs_no_query_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(pair_scorer, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    class Ahead(FakeReranker):
+        ahead: list[str | None]
+
+        def read_ahead(self, documents: Sequence[Content]) -> None:
+            self.ahead += [each.text for each in documents]
+            clock.now += 5
+
+        def score(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:
+            assert {pair.document.text for pair in pairs} <= set(self.ahead)
+            clock.now += 1
+            return super().score(pairs, batch_size=batch_size)
+
+    vectors, fake = noisy(), Ahead(lambda *_: 0.5)
+    fake.ahead = []
+    scorer = PairScorer(vectors, fake, cache=False, lot=1000)
+    (costed,) = run_two_stage(vectors, [TwoStage("t", "text", ("text",), 4)], scorer)
+    assert costed.calls.sum() == 30 * 4
+    assert costed.rerank_seconds.sum() == pytest.approx(1, rel=1e-5)
 
 
 def test_pictures_are_pairs_of_their_own(vectors: Vectors, tmp_path: Path) -> None:
