@@ -34,8 +34,9 @@ class CostedRun:
     rerank_seconds : float array of shape (n_query,)
         Time of those calls, measured when each pair was scored. Decoding of pictures is not in it,
         nor what the reranker reads of a document ahead of any query (``mini-reranker`` does).
-        Pairs are scored in large batches, so this is the time of a busy server, not of one query
-        alone.
+        Pairs are scored in large batches, over which it is spread evenly, so this is the time of a
+        busy server, not of one query alone; the reading of a query is in it, and counts more than
+        once where documents share a call.
     search_seconds, merge_seconds : float
         Time of one query in the legs' search, to the largest depth of all strategies run together,
         and in choosing and ordering its candidates: the mean over queries.
