@@ -3,7 +3,7 @@
 (The interface; the tables move onto it one by one.)
 
     judged = judge(strategies, test, calibration)                 # fitted on other queries
-    judged = judge(strategies, test, folds=5)                     # each query by a fit on the others
+    judged = judge(strategies, test, folds=5)                     # none by a fit that saw it
     judged = judge(strategies, test, calibration, scorer=scorer)  # with reranked strategies
 
     test, calibration    Vectors or Pool; a Pool is shared, so its scores and relevance are computed
@@ -19,7 +19,7 @@
                          over the orders of tied documents, and whether the cut-off is inside a tie
     judged.by_query(measure, order="expected")   DataFrame, one row a query, one column a strategy
     judged.groups(by)    {"all": rows, class: rows ...}
-    judged.table(...)    tidy: value, 95 % CI, bounds over ties, difference to the best of ``against``
+    judged.table(...)    value, 95 % CI, bounds over ties, difference to the best in ``against``
                          with its CI, effect size, p of the paired randomisation test, p after Holm
     judged.costs(embed_ms=...)                   calls, tokens, pixels and milliseconds a query
 

@@ -1,4 +1,4 @@
-"""Inputs that failed in the engine: cut-offs deeper than lists, and options found wrong too late."""
+"""Inputs that failed in the engine: cut-offs deeper than lists, options refused too late."""
 
 from __future__ import annotations
 
