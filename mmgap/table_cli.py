@@ -1,4 +1,4 @@
-"""The command ``mmgap table seed``: the article's table for any corpus, encoder and reranker."""
+"""The command ``mmgap table two-stage``: the article's table for any corpus and models."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Duplicates = Literal["max", "first"]
 Average = Literal["after", "before"]
 Pool = Literal["full", "restricted"]
 
-_POINT = "Open points of the article"
+_POINT = "Unreported settings of the article"
 
 
-@app.command()
-def seed(
+@app.command("two-stage")
+def two_stage(
     corpus: Annotated[
         str, typer.Option(help="A name of `mmgap corpus list`, NAME@FOLDER, or a folder.")
     ] = "pictograms",
@@ -68,9 +68,9 @@ def seed(
         Duplicates,
         typer.Option(help="Score of a document that both legs find.", rich_help_panel=_POINT),
     ] = "max",
-    refill: Annotated[
+    backfill: Annotated[
         bool,
-        typer.Option("--refill", help="Fill free places of the union.", rich_help_panel=_POINT),
+        typer.Option("--backfill", help="Fill free ranks of the union.", rich_help_panel=_POINT),
     ] = False,
     average: Annotated[
         Average,
@@ -105,33 +105,41 @@ def seed(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the CSV files.")] = None,
     options: Annotated[
-        bool, typer.Option("--options", help="List the eleven open points and stop.")
+        bool, typer.Option("--options", help="List the eleven unreported settings and stop.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Single legs, the raw merge, and four ways to rerank: the table of the article.
 
     Every pair of query and document is scored once and kept: a stopped run goes on where it
-    stopped. Writes seed_table.csv, and seed_table_settings.csv, which says how each open point of
-    the article was decided.
+    stopped. Writes two_stage_table.csv, and two_stage_settings.csv, which says how each setting
+    that the article does not report was decided.
 
-    Example: `mmgap table seed --encoder mini-clip --condition style`
+    Example: `mmgap table two-stage --encoder mini-clip --condition style`
 
-    EDIS: `mmgap table seed --corpus edis --encoder jinaai/jina-clip-v2 --reranker
+    EDIS: `mmgap table two-stage --corpus edis --encoder jinaai/jina-clip-v2 --reranker
     jinaai/jina-reranker-m0`
     """
     import pandas as pd
 
     from mmgap.rerankers import load_reranker
     from mmgap.store import embed
-    from mmgap.strategies import PairScorer, cut_texts, embedding_ms, seed_strategies, seed_table
-    from mmgap.strategies.seed_table import check_options
+    from mmgap.strategies import (
+        PairScorer,
+        check_options,
+        cut_texts,
+        embedding_ms,
+        two_stage_strategies,
+        two_stage_table,
+    )
 
     if options:
-        _list_open_points()
+        _list_settings()
         return
     check_options(measure=measure, ties=ties, mean=mean, min_grade=min_grade)
-    rows = seed_strategies(depth=depth, duplicates=duplicates, refill=refill, average=average)
+    rows = two_stage_strategies(
+        depth=depth, duplicates=duplicates, backfill=backfill, average=average
+    )
     if pool is not None and corpus.partition("@")[0] != "edis":
         msg = f"--pool is for EDIS; {corpus!r} has one pool. Leave it out"
         raise MmgapError(msg)
@@ -162,7 +170,7 @@ def seed(
             # A hosted encoder would charge for it, and say how fast the network is.
             hosted = vectors.encoder.backend == "api"
             embed_ms = float("nan") if each is None or hosted else embedding_ms(each, searched)
-            table = seed_table(
+            table = two_stage_table(
                 vectors,
                 scorer,
                 rows,
@@ -184,7 +192,7 @@ def seed(
             "split": split,
             "sample": sample,
             "duplicates": duplicates,
-            "refill": refill,
+            "backfill": backfill,
             "average": average,
             "ties": ties,
             "dim": dim,
@@ -198,14 +206,14 @@ def seed(
     folder = out or paths.results_dir()
     folder.mkdir(parents=True, exist_ok=True)
     whole = pd.concat(tables, ignore_index=True)
-    for name, frame in (("seed_table", whole), ("seed_table_settings", settings)):
+    for name, frame in (("two_stage_table", whole), ("two_stage_settings", settings)):
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
         typer.echo(f"written: {short_path(folder / f'{name}.csv')}")
 
 
 def _settings(corpus: Corpus, model: Reranker | None, used: dict[str, object]) -> pd.DataFrame:
-    """How this run decided each open point."""
-    from mmgap.strategies import open_points
+    """How this run decided each unreported setting."""
+    from mmgap.strategies import unreported_settings
 
     def said(*names: str) -> str:
         return ", ".join(f"{name}={used[name]}" for name in names)
@@ -216,7 +224,7 @@ def _settings(corpus: Corpus, model: Reranker | None, used: dict[str, object]) -
         f"min_grade={corpus.qrels.min_grade if grade is None else grade}",
         f"{corpus.name}: {len(corpus.documents)} documents",
         f"{len(corpus.queries)} queries, {said('split', 'sample')}",
-        said("duplicates", "refill"),
+        said("duplicates", "backfill"),
         said("average"),
         said("ties"),
         said("dim", "query_prompt", "max_words"),
@@ -225,14 +233,14 @@ def _settings(corpus: Corpus, model: Reranker | None, used: dict[str, object]) -
         said("mean"),
         "shares in the file, percent with two decimals on the screen",
     ]
-    points = open_points()[["question", "default"]].reset_index()
+    points = unreported_settings()[["question", "default"]].reset_index()
     return points.assign(setting=decided)[["number", "question", "setting", "default"]]
 
 
-def _list_open_points() -> None:
-    from mmgap.strategies import OPEN_POINTS
+def _list_settings() -> None:
+    from mmgap.strategies import UNREPORTED_SETTINGS
 
-    for point in OPEN_POINTS:
+    for point in UNREPORTED_SETTINGS:
         typer.echo(f"{point.number:>2}. {point.question}")
         for label, text in (
             ("set", point.option),
@@ -246,9 +254,9 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from mmgap.strategies import format_seed_table
+    from mmgap.strategies import format_two_stage_table
 
-    shown = format_seed_table(table)
+    shown = format_two_stage_table(table)
     names = [str(table[column].iloc[0]) for column in ("corpus", "encoder", "reranker")]
     head = ", ".join(name for name in names if name)
     grid = Table(title=f"{head}\n{title}, 95 % intervals", title_justify="left")
@@ -265,7 +273,7 @@ def _print_table(table: pd.DataFrame, title: str) -> None:
     if len(best):
         console.print(f"Best without reranker: {best.iloc[0]}, chosen on these queries.")
     if table["published"].notna().any():
-        from mmgap.strategies.seed_table import PUBLISHED_MODELS, PUBLISHED_SOURCE
+        from mmgap.strategies import PUBLISHED_MODELS, PUBLISHED_SOURCE
 
         setting = f"EDIS with {' and '.join(PUBLISHED_MODELS)}"
         console.print(f"Published, not measured here, {setting}: {PUBLISHED_SOURCE}.")
