@@ -241,7 +241,7 @@ _TURNS = {
 def _upright(image: Image.Image) -> Image.Image:
     try:
         turn = _TURNS.get(image.getexif().get(0x0112))
-    except Exception:  # noqa: BLE001 - damaged EXIF can raise anything; the pixels are fine
+    except Exception:
         return image
     return image if turn is None else image.transpose(turn)
 
