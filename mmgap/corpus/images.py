@@ -240,7 +240,7 @@ _TURNS = {
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        turn = _TURNS.get(image.getexif().get(0x0112))
+        turn = _TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:
         return image
     return image if turn is None else image.transpose(turn)
