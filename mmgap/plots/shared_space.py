@@ -12,9 +12,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
+from mmgap.index.vectors import Vectors
 from mmgap.plots.canvas import new_figure
 from mmgap.plots.palette import IMAGE, LEG, PAIR_COLOUR
-from mmgap.store.vectors import Vectors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

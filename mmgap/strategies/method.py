@@ -10,7 +10,7 @@ import numpy as np
 
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.pool import Pool
 

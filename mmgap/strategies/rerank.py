@@ -12,7 +12,7 @@ from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.first_stage import FirstStage, Pool, find_pool, first_stage, margins
 from mmgap.strategies.pair_scorer import SHOWN, PairScorer
 from mmgap.strategies.two_stage import TwoStage

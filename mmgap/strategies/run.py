@@ -12,8 +12,8 @@ from mmgap.corpus.schema import LEGS
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import run_two_stage

@@ -12,7 +12,7 @@ from mmgap.strategies.distributions import need_both_legs, relevance
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 
 def threshold_table(

@@ -17,11 +17,11 @@ from mmgap.corpus.images import ImageFile
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.evaluation.runs import Run
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.plots import palette
 from mmgap.plots.canvas import legible, new_figure, text_width, wrap
 from mmgap.plots.score_histograms import _chance, _density
 from mmgap.scores import score_distributions
-from mmgap.store.vectors import Leg, Vectors
 
 KINDS = ("notebook", "paper", "slide")
 
