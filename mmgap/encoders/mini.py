@@ -23,6 +23,7 @@ from mmgap import paths
 from mmgap._compat import ensure_torchvision
 from mmgap.encoders.base import EncoderInfo, Role
 from mmgap.encoders.checkpoint import fingerprint
+from mmgap.encoders.st_inputs import rgb
 from mmgap.encoders.st_text import check_texts
 from mmgap.errors import EncoderError, MissingExtraError
 
@@ -249,10 +250,10 @@ def square_array(images: Sequence[Image.Image], side: int) -> np.ndarray:
     [255, 0, 0, 255]
     """
     squares = np.full((len(images), side, side, 3), 255, dtype=np.uint8)
-    for square, image in zip(squares, images, strict=True):
+    for at, (square, given) in enumerate(zip(squares, images, strict=True)):
+        fitted = image = rgb(given, f"image {at}")
         ratio = side / max(image.size)
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-        fitted = image.convert("RGB")
         if fitted.size != size:
             fitted = fitted.resize(size, Image.Resampling.BICUBIC)
         left, top = (side - size[0]) // 2, (side - size[1]) // 2

@@ -23,6 +23,7 @@ from mmgap.encoders.checkpoint import (
 )
 from mmgap.encoders.device import pick_device, pick_dtype
 from mmgap.encoders.loading import loading
+from mmgap.encoders.st_inputs import rgb
 from mmgap.encoders.st_text import check_texts
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import EncoderError
@@ -175,7 +176,8 @@ class MultiVectorEncoder:
                 "model such as ColPali"
             )
             raise EncoderError(msg)
-        return self._encode(list(images), self._tower.images, batch_size, normalize=normalize)
+        images = [rgb(image, f"image {at}") for at, image in enumerate(images)]
+        return self._encode(images, self._tower.images, batch_size, normalize=normalize)
 
     def _encode(
         self,
@@ -210,6 +212,7 @@ class _Tower(Protocol):
     dim: int
     modalities: tuple[str, ...]
     max_text_tokens: int
+    _model: Any
 
     def cut(self, texts: list[str], max_text_tokens: int) -> list[str]: ...
     def queries(self, texts: list[str]) -> list[np.ndarray]: ...
