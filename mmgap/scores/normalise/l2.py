@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import LinearNormaliser, handle_negative
 
 
@@ -13,7 +14,7 @@ class L2Normaliser(LinearNormaliser):
     Parameters
     ----------
     negative : {"keep", "clip", "error"}, default "keep"
-        What negative scores do: stay negative, count as 0 (which ties them), or raise ValueError.
+        What negative scores do: stay negative, count as 0 (which ties them), or raise MmgapError.
     equal : float or {"raw", "positive"}, default 0
         What the scores become where all are 0.
     missing : float or "min", default NaN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import LinearNormaliser, handle_negative, row_max
 
 
@@ -19,7 +20,7 @@ class TheoreticalMinMaxNormaliser(LinearNormaliser):
         ``fit``.
     below : {"keep", "clip", "error"}, default "keep"
         What scores below the infimum do: become negative, count as the infimum (which ties them),
-        or raise ValueError.
+        or raise MmgapError.
     equal : float or {"raw", "positive"}, default 0
         What the scores become where the largest one equals the infimum. Equal scores above it
         become 1.
