@@ -1,4 +1,4 @@
-"""Inputs that gave wrong numbers or a traceback in score functions, and noise, which must stay noise."""
+"""Inputs that gave wrong numbers or a traceback in score functions; and noise stays noise."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import LinearNormaliser, handle_negative, row_max
 
 
