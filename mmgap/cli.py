@@ -115,7 +115,7 @@ def table(
                 msg = f"queries of {pool.name!r} have no field {by!r}; they have: {fields}"
                 raise MmgapError(msg)
             vectors = embed(pool, model, on_error=on_error, progress=not quiet)
-            runs = run_strategies(vectors)
+            runs = run_strategies(vectors, cut_off=k)
             groups = None if by is None else queries[by]
             shown = format_table(recall_table(runs, pool.qrels, k=k, by=groups)).map(_on_two_lines)
             print_table(

@@ -96,7 +96,7 @@ def grouped_recall(
     """Recall table over all queries, and by each of ``GROUPINGS`` that the queries carry."""
     import pandas as pd
 
-    runs = run_strategies(vectors, strategies)
+    runs = run_strategies(vectors, strategies, cut_off=k)
     queries = vectors.corpus.query_frame().assign(all="all")
     tables = []
     for grouping in ("all", *GROUPINGS):

@@ -13,8 +13,9 @@ from mmgap.fusion import comb_weighted
 from mmgap.fusion.objective import expected_measure
 from mmgap.store.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
+from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.method import LABELLED_PAIRS, TOLERANCE, Method
-from mmgap.strategies.pool import Pool, list_candidates
+from mmgap.strategies.pool import Pool, deep_pool, list_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,8 +110,8 @@ def label_budget(
         )
         raise MmgapError(msg)
     rng = np.random.default_rng(0) if rng is None else rng
-    calibration = calibration if isinstance(calibration, Pool) else Pool(calibration)
-    test = test if isinstance(test, Pool) else Pool(test)
+    cut_off = deepest_cut_off([measure])
+    calibration, test = deep_pool(calibration, cut_off), deep_pool(test, cut_off)
     for pool in (calibration, test):
         need_both_legs(pool.vectors)
     scale = _scales(calibration)

@@ -30,6 +30,7 @@ def run_strategies(
     reranker: Reranker | PairScorer | None = None,
     calibration: Vectors | None = None,
     cache: bool | str | Path = True,
+    cut_off: int = 0,
 ) -> list[Run]:
     """Search the corpus by every strategy.
 
@@ -48,6 +49,8 @@ def run_strategies(
     cache : bool or Path, default True
         Where a reranker's scores are kept, as in :class:`PairScorer`: a stopped run goes on where
         it stopped.
+    cut_off : int, default 0
+        The largest cut-off that the runs will be measured at: lists go at least so deep.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def run_strategies(
     if len(set(names)) < len(names):
         msg = f"strategies need different names to be told apart in tables; got {names}"
         raise ValueError(msg)
-    strategies = _with_their_legs(vectors, strategies)
+    strategies = [each.at_least(cut_off) for each in _with_their_legs(vectors, strategies)]
     one_stage = [strategy for strategy in strategies if isinstance(strategy, Strategy)]
     two_stages = [strategy for strategy in strategies if isinstance(strategy, TwoStage)]
     candidates = {

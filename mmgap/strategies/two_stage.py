@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from mmgap.corpus.schema import LEGS
@@ -115,6 +115,20 @@ class TwoStage:
         if self.merge is not None:
             return (self.pool,) * len(self.legs)
         return self.depth if isinstance(self.depth, tuple) else (self.depth,) * len(self.legs)
+
+    def at_least(self, cut_off: int) -> TwoStage:
+        """Return the strategy with lists deep enough for a measure with this cut-off.
+
+        Which documents are reranked stays the same: the others follow in first-stage order.
+        """
+        if self.merge is not None:
+            return replace(self, pool=max(self.pool, cut_off))
+        if max(self.depths) >= cut_off:
+            return self
+        if self.view is None:
+            deeper = tuple(max(depth, cut_off) for depth in self.depths)
+            return replace(self, depth=deeper if len(deeper) > 1 else deeper[0])
+        return replace(self, tail=True, pool=max(self.pool if self.tail else 1, cut_off))
 
     @property
     def search_depth(self) -> int:
