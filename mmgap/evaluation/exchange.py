@@ -179,8 +179,8 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     path : str or Path
         ``.json`` or ``.json.gz`` is ``{query_id: {doc_id: grade}}``. All else is split as in
         :func:`read_run`: ``query_id iteration doc_id grade``, as TREC has it; the same with
-        a fifth column (the task, not used), as M-BEIR has it; or ``query_id doc_id grade`` below a header line
-        ``query-id corpus-id score``, as BEIR and MTEB have it.
+        a fifth column (the task, not used), as M-BEIR has it; or ``query_id doc_id grade`` below
+        a header line ``query-id corpus-id score``, as BEIR and MTEB have it.
 
     Returns
     -------
@@ -359,6 +359,7 @@ def _to_score(value: Any, where: str) -> float:
 def _to_grade(value: Any, where: str) -> int:
     try:
         grade = int(value)
+        float(grade)  # a number too large for measures overflows
         whole = not _has_underscore(value) and (isinstance(value, str) or grade == value)
     except (TypeError, ValueError, OverflowError):
         whole = False
