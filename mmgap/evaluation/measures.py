@@ -449,12 +449,12 @@ def evaluate(
     import pandas as pd
 
     asked = {measure: parse_measure(measure) for measure in measures}
-    for measure, (_, k) in asked.items():
-        _refuse_deeper(run, measure, k)
     if min_grade is None:
         min_grade = getattr(qrels, "min_grade", 1)
     check_grade(min_grade)
     gains, ideal_gains, n_relevant = _gather(run, qrels, min_grade)
+    for measure, (_, k) in asked.items():
+        _refuse_deeper(run, measure, k)
     groups = TieGroups(run.scores, tolerance)
 
     def measured(gains: np.ndarray) -> dict[str, OverTies]:

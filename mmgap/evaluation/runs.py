@@ -94,7 +94,8 @@ class Run:
         if self.complete is not None:
             return np.broadcast_to(np.asarray(self.complete, dtype=bool), len(self.query_ids))
         lengths = self.lengths
-        return (lengths >= len(self.doc_ids)) | (lengths < lengths.max(initial=0))
+        ended = (lengths == 0) | (lengths < lengths.max(initial=0))
+        return ended | (lengths >= len(self.doc_ids))
 
     @classmethod
     def from_scores(
