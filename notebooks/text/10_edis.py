@@ -50,9 +50,8 @@ from mmgap.encoders.catalog import find_model
 from mmgap.errors import CorpusError, MmgapError
 from mmgap.evaluation import Run, evaluate, verdict
 from mmgap.notebook import notebook
-from mmgap.plots import recall_bars
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import QUIET_COLOUR, series_marks
+from mmgap.plots import new_figure, recall_bars, series_marks
+from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
 
 # %%
