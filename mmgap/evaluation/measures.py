@@ -586,7 +586,8 @@ def _gains_beyond(
     The best are the judged documents that the list leaves out; the worst are not relevant.
     """
     best, worst = gains.astype(float), gains.astype(float)
-    for row in np.flatnonzero(np.broadcast_to(run.tied_beyond, len(gains)) & (run.lengths > 0)):
+    beyond = np.asarray(run.tied_beyond, dtype=bool) & (run.lengths > 0)
+    for row in np.flatnonzero(beyond):
         last = int(run.lengths[row])
         first = last - 1 - int(groups.position[row, last - 1])
         left = np.sort(ideal_gains[row])[::-1].tolist()
