@@ -177,6 +177,7 @@ class _Plan:
             vectors.corpus.doc_ids,
             np.where(np.isnan(scores), -1, self.pool.documents),
             scores,
+            complete=self.stage.listed.sum(axis=1) < self.strategy.search_depth,
         )
         n_query = len(self.pool.documents)
         totals = {name: np.zeros(n_query) for name in ("tokens", "pixels", "seconds")}

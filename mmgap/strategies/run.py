@@ -117,6 +117,9 @@ def _run(vectors: Vectors, strategy: Strategy, candidates: Candidates) -> Run:
         vectors.corpus.doc_ids,
         np.where(listed, candidates.documents, -1),
         scores,
+        complete=np.all(
+            [candidates.listed[leg].sum(axis=1) < strategy.depth for leg in strategy.legs], axis=0
+        ),
     )
 
 

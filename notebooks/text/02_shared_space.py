@@ -123,10 +123,7 @@ try:
     real = {("CLIP ViT-B/16", "photographs"): photographs}
 except CorpusError:
     real = {}
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 every = {**vectors, **real}
 
 # %%

@@ -147,10 +147,7 @@ try:
     corpus = mg.load_corpus("features/clip-vit-b16-coco500")
     real[corpus.encoder_name, "COCO captions"] = mg.embed(corpus)
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 
 # %% [markdown]
 # ## Result
