@@ -122,8 +122,8 @@ def two_stage(
     """
     import pandas as pd
 
+    from mmgap.index import embed
     from mmgap.rerankers import load_reranker
-    from mmgap.store import embed
     from mmgap.strategies import (
         PairScorer,
         check_options,

@@ -21,7 +21,7 @@ import numpy as np
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import relevance
 
 if TYPE_CHECKING:

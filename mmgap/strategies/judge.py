@@ -31,7 +31,7 @@ from mmgap.evaluation import (
 )
 from mmgap.evaluation.measures import parse_measure
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import Pool, query_folds
 from mmgap.strategies.catalogue import TRIVIAL
 from mmgap.strategies.rerank import PairScorer

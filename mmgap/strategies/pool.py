@@ -12,9 +12,9 @@ from mmgap.corpus.schema import LEGS
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
-from mmgap.strategies.distributions import relevance
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.old_candidates import Candidates
+from mmgap.strategies.distributions import relevance
 
 if TYPE_CHECKING:
     from mmgap.mitigate import Mitigation

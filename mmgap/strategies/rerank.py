@@ -21,7 +21,7 @@ from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, places
 from mmgap.strategies.pair_store import RECORD, PairStore
 

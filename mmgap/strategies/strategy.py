@@ -20,7 +20,7 @@ from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import DEPTH, Candidates, Pool
 from mmgap.strategies.rerank import (
     FirstStage,
