@@ -30,8 +30,8 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
-from mmgap.rerankers.base import Reranker
 from mmgap.index.vectors import Vectors
+from mmgap.rerankers.base import Reranker
 from mmgap.strategies.candidates import Pool, query_folds
 from mmgap.strategies.catalogue import TRIVIAL
 from mmgap.strategies.rerank import PairScorer

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,8 +21,8 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
-from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
 from mmgap.index.vectors import Vectors
+from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
 from mmgap.strategies.candidates import Candidates, places
 from mmgap.strategies.pair_store import RECORD, PairStore
 
@@ -35,11 +36,13 @@ Average = Literal["after", "before"]
 SHOWN = ("text", "image", "fused")
 """What one call can show of a document."""
 
-_CHUNK = 256
-"""Pairs between two writes to disk. Fixed, since batches decide the last bits of a score."""
+_CHUNK, _QUICK_CHUNK = 128, 4096
+"""Pairs scored at once, and what a killed run has to do again; the second where a reranker reads
+ahead and the rest is quick. Fixed, never by the clock: the last bits of a score depend on the pairs
+beside it."""
 
-_IMAGES = 512
-"""Most images that are in memory at once."""
+_PIXELS = 2**26
+"""Most pixels of images that are decoded at once: 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -335,8 +338,9 @@ class PairScorer:
     (``MMGAP_CACHE``), a path, or False; scores are found again by the content of query and document
     and by the reranker's fingerprint, so also by another corpus that holds the same pair.
     ``batch_size`` is the reranker's; ``chunk`` pairs are scored and then written to disk, which is
-    what a killed run loses at most. ``image_side`` shrinks larger images to this longest side.
-    ``n_new`` counts the calls made: pairs that were neither in memory nor on disk.
+    what a killed run loses at most (None: 4096 for a reranker that reads ahead, else 128).
+    ``image_side`` shrinks larger images to this longest side. ``n_new`` counts the calls made:
+    pairs that were neither in memory nor on disk.
     """
 
     def __init__(
@@ -346,16 +350,17 @@ class PairScorer:
         *,
         cache: bool | str | Path = True,
         batch_size: int | None = None,
-        chunk: int = _CHUNK,
+        chunk: int | None = None,
         image_side: int | None = None,
         progress: bool = False,
     ) -> None:
         for name, value in (("chunk", chunk), ("image_side", image_side)):
             if value is not None and value < 1:
-                msg = f"{name} is {value}; expected 1 or more"
+                msg = f"{name} is {value}; expected 1 or more, or None"
                 raise MmgapError(msg)
         self.reranker, self.n_new = reranker, 0
-        self._corpus, self._progress, self._chunk = vectors.corpus, progress, chunk
+        self._corpus, self._progress = vectors.corpus, progress
+        self._chunk = chunk or (_QUICK_CHUNK if isinstance(reranker, ReadsAhead) else _CHUNK)
         self._how: dict[str, Any] = {
             "cache": cache,
             "batch_size": batch_size,
@@ -373,6 +378,7 @@ class PairScorer:
         self._has = _shown_modalities(vectors)
         self._query_keys: dict[int, bytes] = {}
         self._document_keys: dict[tuple[str, int], bytes] = {}
+        self._image_sizes: dict[int, int] = {}
         empty = np.empty(0, dtype=np.int64), np.empty(0, dtype=RECORD)
         self._known = dict.fromkeys(SHOWN, empty)
 
@@ -394,10 +400,10 @@ class PairScorer:
 
     def require(self, wanted: dict[str, np.ndarray], documents: np.ndarray) -> None:
         """Have the scores of pairs ready: by what is shown, a mask of these documents."""
-        codes = self._codes(documents)
-        todo: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        all_codes = self._codes(documents)
+        todo: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         for shown, mask in wanted.items():
-            missing = np.setdiff1d(codes[mask], self._known[shown][0])
+            missing = np.setdiff1d(all_codes[mask], self._known[shown][0])
             if not len(missing):
                 continue
             if not self.takes(shown):
@@ -412,11 +418,11 @@ class PairScorer:
             found, records = self._store.read(keys)
             self._remember(shown, missing[found], records[found])
             if not found.all():
-                todo[shown] = missing[~found], keys[~found]
-        n_todo = sum(len(np.unique(keys)) for _, keys in todo.values())
+                todo[shown] = missing, keys, found
+        n_todo = sum(len(np.unique(keys[~found])) for _, keys, found in todo.values())
         with _bar(n_todo, show=self._progress) as advance:
-            for shown, (new, keys) in todo.items():
-                self._score(shown, new, keys, advance)
+            for shown, (codes, keys, found) in todo.items():
+                self._score(shown, codes, keys, found, advance)
 
     def look_up(self, shown: str, mask: np.ndarray, documents: np.ndarray) -> np.ndarray:
         """Return the ``RECORD`` of each pair of the mask; zeros, and NaN as score, elsewhere."""
@@ -437,31 +443,33 @@ class PairScorer:
         self._known[shown] = codes[order], np.concatenate([known_records, records])[order]
 
     def _score(
-        self, shown: str, codes: np.ndarray, keys: np.ndarray, advance: Callable[[int], None]
+        self,
+        shown: str,
+        codes: np.ndarray,
+        keys: np.ndarray,
+        found: np.ndarray,
+        advance: Callable[[int], None],
     ) -> None:
         # Documents that share what is shown share the call, and so have the very same score: one
         # call each would let rounding order them.
-        every_code = codes
-        keys, first, same_as = np.unique(keys, return_index=True, return_inverse=True)
-        codes = every_code[first]
-        queries, documents = np.divmod(codes, len(self._corpus.documents))
+        every_code, every_key = codes[~found], keys[~found]
+        keys, first = np.unique(keys, return_index=True)
+        queries, documents = np.divmod(codes[first], len(self._corpus.documents))
         # Neighbours share a document, so that its image is decoded once; a hosted reranker puts
         # neighbours of one query into one request instead.
         if self.reranker.info.backend != "api":
             order = np.lexsort([queries, documents])
         else:
-            order = np.argsort(codes)
-        codes, keys = codes[order], keys[order]
-        queries, documents = queries[order], documents[order]
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        same_as = place[same_as]
-        start = 0
+            order = np.argsort(codes[first])
+        keys, queries, documents = keys[order], queries[order], documents[order]
+        is_known = found[first][order]
         contents: dict[int, Content] = {}
-        while start < len(codes):
-            ahead = documents[start : start + self._chunk]
-            n = len(ahead) if shown == "text" else _few_images(ahead)
-            chunk = slice(start, start + n)
+        for whole in self._chunks(shown, documents):
+            # Cut before what is on disk is left out: a run that goes on has the chunks of one that
+            # was never stopped.
+            chunk = whole[~is_known[whole]]
+            if not len(chunk):
+                continue
             contents = {
                 document: contents.get(document) or self._content(shown, document)
                 for document in np.unique(documents[chunk]).tolist()
@@ -485,11 +493,25 @@ class PairScorer:
                 records[name] = _each(asked, queries[chunk], count)
                 records[name] += _each(contents, documents[chunk], count)
             self._store.write(keys[chunk], records)
-            done = (same_as >= start) & (same_as < start + len(pairs))
-            self._remember(shown, every_code[done], records[same_as[done] - start])
+            in_order = np.argsort(keys[chunk])
+            at = np.searchsorted(keys[chunk], every_key, sorter=in_order).clip(max=len(chunk) - 1)
+            done = keys[chunk][in_order][at] == every_key
+            self._remember(shown, every_code[done], records[in_order][at[done]])
             self.n_new += len(pairs)
             advance(len(pairs))
-            start += len(pairs)
+
+    def _chunks(self, shown: str, documents: np.ndarray) -> Iterator[np.ndarray]:
+        """Cut pairs into runs of at most so many pairs, and so many pixels of different images."""
+        start, pixels, last = 0, 0, -1
+        for at, document in enumerate(documents.tolist()):
+            more = self._image_sizes[document] if shown != "text" and document != last else 0
+            if at > start and (at - start == self._chunk or pixels + more > _PIXELS):
+                yield np.arange(start, at)
+                start, pixels = at, 0
+                more = self._image_sizes[document] if shown != "text" else 0
+            pixels, last = pixels + more, document
+        if start < len(documents):
+            yield np.arange(start, len(documents))
 
     def _refuse_unusable(self, scores: np.ndarray, n: int) -> None:
         if np.shape(scores) == (n,) and np.isfinite(scores).all():
@@ -538,7 +560,9 @@ class PairScorer:
             key += _digest((document.text or "").encode())
         if shown != "text":
             assert document.image is not None
-            key += _digest(document.image.read_bytes())
+            data = document.image.read_bytes()
+            self._image_sizes[position] = _pixels_of(data)
+            key += _digest(data)
         return key
 
 
@@ -565,10 +589,15 @@ def _shown_modalities(vectors: Vectors) -> dict[str, tuple[np.ndarray, np.ndarra
     return has
 
 
-def _few_images(documents: np.ndarray) -> int:
-    """Return how many of these pairs, from the first on, need no more than ``_IMAGES``."""
-    _, first = np.unique(documents, return_index=True)
-    return len(documents) if len(first) <= _IMAGES else int(np.sort(first)[_IMAGES])
+def _pixels_of(data: bytes) -> int:
+    """Return how many pixels an image says it has; 0 if it cannot be opened."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return image.width * image.height
+    except Exception:  # decoding it will say what is wrong
+        return 0
 
 
 def _has(document: Document, modality: str) -> bool:

@@ -21,8 +21,8 @@ from mmgap.evaluation import bootstrap_interval
 from mmgap.evaluation.measures import parse_measure
 from mmgap.fusion import comb_weighted
 from mmgap.fusion.objective import expected_measure
-from mmgap.rerankers.base import Reranker
 from mmgap.index.vectors import Vectors
+from mmgap.rerankers.base import Reranker
 from mmgap.strategies.candidates import DEPTH, Pool, list_candidates
 from mmgap.strategies.catalogue import PUBLISHED, PUBLISHED_CORPORA, PUBLISHED_MODELS, TWO_STAGE
 from mmgap.strategies.distributions import need_both_legs
