@@ -16,8 +16,8 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.pair_store import RECORD, PairStore
 
 if TYPE_CHECKING:

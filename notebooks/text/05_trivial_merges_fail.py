@@ -50,13 +50,13 @@ from mmgap.encoders.similarity import similarity
 from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
+from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
 from mmgap.plots import curves as draw_curves
 from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
 from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
-from mmgap.store.vectors import Leg
 from mmgap.strategies import TRIVIAL, find_candidates, merged_text_share, relevance
 
 # %%
