@@ -124,7 +124,7 @@ def probe(
     """
     from mmgap import strategies
     from mmgap.corpus import FeatureCorpus
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
 
     (pool, *_) = load_corpora(corpus, "test", condition, language, "raise")
     if isinstance(pool, FeatureCorpus):

@@ -13,7 +13,7 @@ from mmgap.strategies.distributions import relevance
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 
 COLUMNS = (

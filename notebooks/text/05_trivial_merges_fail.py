@@ -50,13 +50,13 @@ from mmgap.encoders.similarity import similarity
 from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
+from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
 from mmgap.plots import curves as draw_curves
 from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
 from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
-from mmgap.store.vectors import Leg
 from mmgap.strategies import TRIVIAL, find_candidates, merged_text_fraction, relevance
 
 # %%
@@ -147,10 +147,7 @@ try:
     corpus = mg.load_corpus("features/clip-vit-b16-coco500")
     real[corpus.encoder_name, "COCO captions"] = mg.embed(corpus)
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 
 # %% [markdown]
 # ## Result

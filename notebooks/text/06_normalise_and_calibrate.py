@@ -229,10 +229,7 @@ try:
                     np.fill_diagonal(scores[leg], np.nan)
             real[answer, part] = scores
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 
 # %% [markdown]
 # ## Result

@@ -12,13 +12,13 @@ from mmgap.cli import app
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.mitigate import MITIGATIONS
 from mmgap.scores.calibrate import CALIBRATORS, fit_legs
 from mmgap.scores.normalise import NORMALISERS
 from mmgap.scores.reliability import brier_score, calibration_error, reliability_table
 from mmgap.scores.threshold import find_threshold
 from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import threshold_table
 from mmgap.strategies.threshold_curve import threshold_curve
 
