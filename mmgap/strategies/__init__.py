@@ -24,8 +24,7 @@ from mmgap.strategies.catalogue import (
     raw_merge,
     two_stage_strategies,
 )
-from mmgap.strategies.contrasts import score_contrasts
-from mmgap.strategies.distributions import merged_text_share, relevance, score_distributions
+from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
 from mmgap.strategies.pair_store import PairStore
@@ -117,7 +116,7 @@ __all__ = [
     "leaderboard",
     "list_candidates",
     "margin_threshold",
-    "merged_text_share",
+    "merged_text_fraction",
     "one_entry_per_modality",
     "pareto_front",
     "probe_table",
@@ -127,7 +126,6 @@ __all__ = [
     "relevance",
     "run_candidates",
     "run_strategies",
-    "score_contrasts",
     "score_distributions",
     "score_pairs",
     "split_queries",

@@ -106,10 +106,10 @@ TWO_STAGE = two_stage_strategies()
 def _normalised() -> list[Strategy]:
     plain = (
         *("min-max", "tmm", "max", "sum", "z", "dbsf", "dbsf clipped", "l2", "rank", "p1-p99"),
-        *("bank min-max", "bank tmm", "bank z", "bank cdf", "bank p1-p99"),
+        *("reference min-max", "reference tmm", "reference z", "reference cdf", "reference p1-p99"),
     )
     # The larger of two scores tests most sharply whether they are on one scale.
-    larger = ("min-max", "tmm", "z", "dbsf clipped", "bank z", "bank cdf")
+    larger = ("min-max", "tmm", "z", "dbsf clipped", "reference z", "reference cdf")
     chosen = [(name, "mean") for name in plain] + [(name, "max") for name in larger]
     return [
         Strategy(f"{name}, {how}", normaliser=name, merge=how, family="normalised")
@@ -138,7 +138,7 @@ def _mitigated() -> list[Strategy]:
         merges: dict[str, dict[str, str]] = {f"{name}, mean": {"merge": "mean"}}
         if name == "mean centring":
             merges[f"{name}, max"] = {"merge": "max"}
-            merges[f"{name} + bank z, mean"] = {"merge": "mean", "normaliser": "bank z"}
+            merges[f"{name} + reference z, mean"] = {"merge": "mean", "normaliser": "reference z"}
         found += [
             Strategy(title, mitigation=mitigation, family="mitigated", **how)  # type: ignore[arg-type]
             for title, how in merges.items()
@@ -194,9 +194,9 @@ def _learned() -> list[Strategy]:
     return [
         learned("convex, raw", ConvexCombination()),
         learned("convex, min-max", ConvexCombination(), normaliser="min-max"),
-        learned("convex, bank z", ConvexCombination(), normaliser="bank z"),
+        learned("convex, reference z", ConvexCombination(), normaliser="reference z"),
         learned("logistic", LogisticFusion()),
-        learned("query-adaptive, bank z", AdaptiveWeights(), normaliser="bank z"),
+        learned("query-adaptive, reference z", AdaptiveWeights(), normaliser="reference z"),
         learned("PosFuse", PositionFusion("posfuse"), OWN_LISTS),
         learned("SlideFuse", PositionFusion("slidefuse"), OWN_LISTS),
         learned(

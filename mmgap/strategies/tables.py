@@ -872,7 +872,7 @@ def _over_draws(found: np.ndarray, rng: np.random.Generator, n: int = 4000) -> d
 def _lines(references: Iterable[Strategy] | None) -> list[Strategy]:
     from mmgap.strategies.catalogue import METHODS
 
-    names = ("bank z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
+    names = ("reference z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
     found = [METHODS[name] for name in names] if references is None else list(references)
     for strategy in found:
         if strategy.fitted_on == LABELLED_PAIRS:
