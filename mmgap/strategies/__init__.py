@@ -24,6 +24,7 @@ from mmgap.strategies.catalogue import (
     raw_merge,
     two_stage_strategies,
 )
+from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
@@ -37,7 +38,13 @@ from mmgap.strategies.probe import (
 )
 from mmgap.strategies.rerank import PairScorer, Rerank
 from mmgap.strategies.score_pairs import score_pairs
-from mmgap.strategies.strategy import CostedRun, FittedStrategy, Strategy, margin_threshold
+from mmgap.strategies.strategy import (
+    BestLeg,
+    CostedRun,
+    FittedStrategy,
+    Strategy,
+    margin_threshold,
+)
 from mmgap.strategies.tables import (
     UNREPORTED_SETTINGS,
     best_by_budget,
@@ -84,6 +91,7 @@ __all__ = [
     "UNREPORTED_SETTINGS",
     "VERDICT_FAMILIES",
     "Advice",
+    "BestLeg",
     "Candidates",
     "CostedRun",
     "FittedStrategy",
@@ -126,6 +134,7 @@ __all__ = [
     "relevance",
     "run_candidates",
     "run_strategies",
+    "score_contrasts",
     "score_distributions",
     "score_pairs",
     "split_queries",

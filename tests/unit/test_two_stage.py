@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,14 @@ def reranked(
     longest = max(depth) if isinstance(depth, tuple) else depth
     whole["depth"] = 100 if options.pop("tail", False) or "merge" in whole else longest
     return Strategy(name, legs, rerank=Rerank(view, depth, **options), **whole)
+
+
+def costs(vectors: Vectors, rows: Sequence[Strategy], scorer: PairScorer) -> list[CostedRun]:
+    return list(judge(rows, vectors, reranker=scorer).costed.values())
+
+
+def first_stage(strategy: Strategy, given: Vectors | Pool) -> FirstStage:
+    return strategy.fit(given).first_stage(given)
 
 
 def rule(query: str, text: str | None, red: int | None) -> float:
@@ -187,7 +196,7 @@ def test_the_raw_merge_keeps_the_score_of_the_leg_that_found_it(vectors: Vectors
     found = rank(vectors, None, raw_merge("", 1))
     assert found == pytest.approx({"d0": cos(10), "d2": cos(20)}, abs=1e-6)
     # d1 is found by both: its text is nearer. d3 has one leg alone.
-    found = rank(vectors, None, reranked("", None, depth=(2, 3)))
+    found = rank(vectors, None, Strategy("", depth=3, merge="max", sees=OWN_LISTS))
     expected = {"d0": cos(10), "d2": cos(20), "d1": cos(30), "d3": cos(50)}
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, abs=1e-6)
@@ -262,7 +271,7 @@ def test_the_tail_goes_on_where_the_candidates_end(
 def test_what_is_not_reranked_follows_in_merged_order(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
-    merged = rank(vectors, None, reranked("", None, merge="mean"))
+    merged = rank(vectors, None, Strategy("", merge="mean"))
     assert list(merged) == ["d1", "d2", "d3", "d0"]
     found = rank(vectors, reranker, reranked("", "average", depth=2, merge="mean"))
     assert list(found) == ["d2", "d1", "d3", "d0"]
@@ -283,16 +292,16 @@ def test_equal_scores_stay_equal_in_the_tail(vectors: Vectors, reranker: FakeRer
 def test_a_query_with_a_clear_winner_is_not_reranked(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
-    stage = first_stage(reranked("", None, ("text",), 3), find_pool(vectors, 3))
+    stage = first_stage(reranked("", "text", ("text",), 3), vectors)
     margin = cos(10) - cos(30)
-    assert margins(stage) == pytest.approx([margin], abs=1e-6)
+    assert stage.margins == pytest.approx([margin], abs=1e-6)
     sure = reranked("", "text", ("text",), 3, margin=margin - 0.01)
     assert list(rank(vectors, reranker, sure)) == ["d0", "d1", "d2"]
     assert not reranker.asked
     unsure = replace(sure, margin=margin + 0.01)
     assert list(rank(vectors, reranker, unsure)) == ["d1", "d2", "d0"]
     one = replace(vectors, legs={"text": Leg(np.arange(1), unit(10))})
-    assert margins(first_stage(sure, find_pool(one, 3))).tolist() == [np.inf]
+    assert first_stage(sure, one).margins.tolist() == [np.inf]
 
 
 def test_a_second_pass_looks_again_at_the_best(vectors: Vectors, reranker: FakeReranker) -> None:
@@ -335,9 +344,9 @@ def ranked(vectors: Vectors, leg: str, query: int) -> list[int]:
 @pytest.mark.parametrize("backfill", [False, True])
 def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], backfill: bool) -> None:
     vectors = noisy()
-    strategy = reranked("", None, depth=depth, backfill=backfill)
-    stage = first_stage(strategy, pool := find_pool(vectors, strategy.search_depth + 7))
-    n_text, n_image = strategy.depths
+    strategy = reranked("", "text", depth=depth, backfill=backfill)
+    stage = first_stage(strategy, Pool(vectors, strategy.search_depth + 7))
+    n_text, n_image = strategy.rerank.depths(2)
     for query in range(len(vectors.queries)):
         lists = ranked(vectors, "text", query), ranked(vectors, "image", query)
         kept: list[int] = []
@@ -351,9 +360,9 @@ def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], backfil
                 continue
             if len(kept) < n_text + n_image:
                 kept.append(document)
-        order = np.where(stage.listed[query], stage.order[query], -np.inf)
-        best = np.argsort(-order, kind="stable")[: stage.listed[query].sum()]
-        assert pool.documents[query, best].tolist() == kept
+        order = np.where(stage.chosen[query], stage.order[query], -np.inf)
+        best = np.argsort(-order, kind="stable")[: stage.chosen[query].sum()]
+        assert stage.candidates.documents[query, best].tolist() == kept
         if not backfill:
             assert set(kept) == {*lists[0][:n_text], *lists[1][:n_image]}
         elif n_text + n_image <= 35:
@@ -364,11 +373,11 @@ def test_results_do_not_depend_on_what_else_is_run() -> None:
     vectors = noisy()
     strategies = [
         *two_stage_strategies(depth=4)[:3],
-        reranked("mean", None, merge="mean", pool=6),
-        reranked("z", None, merge="mean", normaliser="z", pool=6),
-        reranked("rrf", None, merge="rrf", pool=6),
+        Strategy("mean", merge="mean", depth=6),
+        Strategy("z", merge="mean", normaliser="z", depth=6),
+        Strategy("rrf", merge="rrf", depth=6),
     ]
-    deep = reranked("deep", None, depth=30)
+    deep = raw_merge("deep", 30)
     for one, other in zip(
         run_strategies(vectors, strategies),
         run_strategies(vectors, [*strategies, deep]),
@@ -378,20 +387,9 @@ def test_results_do_not_depend_on_what_else_is_run() -> None:
             assert one.top(query_id, 50) == pytest.approx(other.top(query_id, 50))
 
 
-def test_merges_are_those_of_one_stage() -> None:
-    vectors = noisy()
-    for merge in ("mean", "max", "rrf"):
-        one, two = run_strategies(
-            vectors,
-            [Strategy("one", combine=merge, depth=6), reranked("two", None, merge=merge, pool=6)],
-        )
-        for query_id in vectors.corpus.query_ids:
-            assert two.top(query_id, 50) == pytest.approx(one.top(query_id, 50))
-
-
 def test_bank_scores_come_from_the_calibration_vectors() -> None:
     vectors, calibration = noisy(), noisy(seed=1, name="calibration")
-    strategy = reranked("z", None, merge="mean", normaliser="reference z")
+    strategy = Strategy("z", merge="mean", normaliser="reference z")
     (run,) = run_strategies(vectors, [strategy], calibration=calibration)
     total = np.zeros((len(vectors.queries), 40))
     count = np.zeros(40)
@@ -412,21 +410,21 @@ def test_bank_scores_come_from_the_calibration_vectors() -> None:
     [{"merge": "convex"}, {"merge": "mean", "normalise": "platt"}],
 )
 def test_fitted_merges_run_and_need_calibration(options: dict[str, str]) -> None:
-    vectors, strategy = noisy(), reranked("fitted", None, **options)
+    vectors, strategy = noisy(), Strategy("fitted", **options)
     (run,) = run_strategies(vectors, [strategy], calibration=noisy(seed=1))
     assert np.isfinite(run.scores[:, :10]).all()
-    with pytest.raises(MmgapError, match="'fitted' is fitted on calibration queries"):
+    with pytest.raises(MmgapError, match="'fitted' is fitted on labelled calibration pairs"):
         run_strategies(vectors, [strategy])
 
 
 def test_the_margin_is_the_quantile_of_the_calibration_margins() -> None:
     calibration, strategy = noisy(seed=1), reranked("", "text", merge="mean")
-    found = margins(first_stage(strategy, find_pool(calibration, 100)))
+    found = first_stage(strategy, calibration).margins
     for share in (0.0, 0.25, 0.5):
         threshold = margin_threshold(calibration, strategy, share)
         assert np.mean(found < threshold) == pytest.approx(share, abs=1 / 30)
     assert margin_threshold(calibration, strategy, 1) == np.inf
-    with pytest.raises(MmgapError, match="share is 2"):
+    with pytest.raises(MmgapError, match="fraction is 2"):
         margin_threshold(calibration, strategy, 2)
 
 
@@ -467,7 +465,9 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole = run_strategies(vectors, ROWS, reranker=FakeReranker(random_rule), cache=False)
     stopped = FakeReranker(random_rule, stop_after=101)
     with pytest.raises(KeyboardInterrupt):
-        run_strategies(vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path, chunk=10))
+        run_strategies(
+            vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path, chunk=10)
+        )
     again = FakeReranker(random_rule)
     runs = run_strategies(vectors, ROWS, reranker=PairScorer(vectors, again, cache=tmp_path))
     # The 101st pair belongs to a lot of which nothing came back.
@@ -478,7 +478,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.indices, other.indices)
         np.testing.assert_array_equal(one.scores, other.scores)
     third = FakeReranker(random_rule)
-    costed = run_two_stage(vectors, ROWS, PairScorer(vectors, third, cache=tmp_path))
+    costed = costs(vectors, ROWS, PairScorer(vectors, third, cache=tmp_path))
     assert not third.asked
     assert all((each.rerank_seconds > 0).all() for each in costed)  # times are kept as well
 
@@ -590,7 +590,7 @@ def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -
 
 def test_what_is_read_ahead_costs_no_query_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(pair_scorer, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(rerank, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
     class Ahead(FakeReranker):
         ahead: list[str | None]
@@ -607,7 +607,7 @@ def test_what_is_read_ahead_costs_no_query_time(monkeypatch: pytest.MonkeyPatch)
     vectors, fake = noisy(), Ahead(lambda *_: 0.5)
     fake.ahead = []
     scorer = PairScorer(vectors, fake, cache=False, chunk=1000)
-    (costed,) = run_two_stage(vectors, [reranked("t", "text", ("text",), 4)], scorer)
+    (costed,) = costs(vectors, [reranked("t", "text", ("text",), 4)], scorer)
     assert costed.calls.sum() == 30 * 4
     assert costed.rerank_seconds.sum() == pytest.approx(1, rel=1e-5)
 
@@ -640,7 +640,7 @@ def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
 
 
 def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
-    (costed,) = run_two_stage(
+    (costed,) = costs(
         vectors,
         [reranked("", "average", depth=1)],
         PairScorer(vectors, reranker, cache=False, image_side=4),
@@ -658,49 +658,48 @@ def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"legs": ("audio",)}, "choose from"),
+        ({"legs": ()}, "expected one or more names"),
         ({"view": "smell"}, "reranks on 'smell'; choose from"),
-        ({"depth": 0}, r"has the depths \(0, 100, 1\)"),
-        ({"depth": (1, 2, 3)}, "one number for each of the legs"),
+        ({"depth": 0}, "has depth 0"),
+        ({"depth": (1, 2, 3)}, "one number for each of 2 legs"),
         ({"depth": (1, 2), "merge": "mean"}, "a single number with merge"),
         ({"duplicates": "both"}, "has duplicates='both'"),
         ({"average": "during"}, "has average='during'"),
         ({"merge": "median"}, "merges by 'median'"),
-        ({"merge": "mean", "normalise": "nothing"}, "normalises by 'nothing'"),
-        ({"normalise": "z"}, "normalises without a merge"),
+        ({"merge": "mean", "normaliser": "nothing"}, "normalises by 'nothing'"),
+        ({"normaliser": "z"}, "normalises without a merge"),
         ({"merge": "mean", "backfill": True}, "no quotas that could be backfilled"),
         ({"merge": "mean", "legs": ("text",)}, "nothing to merge"),
         ({"budget": -1}, "a budget of -1 calls"),
         ({"margin": 0.1}, "add merge="),
-        ({"view": None, "budget": 3}, "does not rerank"),
-        ({"refine": ("smell", 3)}, "refines on 'smell'"),
-        ({"refine": ("text", 0)}, "has the depths"),
+        ({"cascade": ("smell", 3)}, "reranks on 'smell'"),
+        ({"cascade": ("text", 0)}, "reranks to the depths"),
     ],
 )
 def test_impossible_strategies_are_refused(options: dict, message: str) -> None:
     with pytest.raises(MmgapError, match=f"strategy 'bad' .*{message}"):
-        reranked("bad", **options)
+        reranked("bad", **{"view": "average", **options})
 
 
 def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_path: Path) -> None:
-    with pytest.raises(MmgapError, match=r"strategies \['r'\] rerank; expected reranker="):
-        run_strategies(vectors, [reranked("r", depth=1)])
+    with pytest.raises(MmgapError, match="strategy 'r' cannot be run: no reranker was given"):
+        run_strategies(vectors, [reranked("r", "average", depth=1)])
     texts = FakeReranker(rule, modalities=["text-text"])
-    with pytest.raises(EncoderError, match="'fake' takes text-text only"):
-        rank(vectors, texts, reranked("r", depth=1))
+    with pytest.raises(MmgapError, match="fake reads no image of a document"):
+        rank(vectors, texts, reranked("r", "average", depth=1))
     for wrong in (float("nan"), float("inf")):
         broken = FakeReranker(lambda *_, wrong=wrong: wrong)
         with pytest.raises(EncoderError, match=r"gave scores .* not finite"):
-            rank(vectors, broken, reranked("r", depth=1))
-    for option in ("lot", "image_side"):
+            rank(vectors, broken, reranked("r", "average", depth=1))
+    for option in ("chunk", "image_side"):
         with pytest.raises(MmgapError, match=f"{option} is 0"):
             PairScorer(vectors, texts, **{option: 0})
     rng = np.random.default_rng(0)
     for side in ("image", "text"):
         np.save(tmp_path / f"{side}.npy", rng.normal(size=(6, 4)))
     features = mg.embed(load_features(tmp_path / "image.npy", tmp_path / "text.npy"))
-    with pytest.raises(MmgapError, match="holds ready-made vectors"):
-        run_strategies(features, [reranked("r", depth=1)], reranker=FakeReranker(rule))
+    with pytest.raises(MmgapError, match="nothing that a reranker could read"):
+        run_strategies(features, [reranked("r", "average", depth=1)], reranker=FakeReranker(rule))
     assert len(run_strategies(features, TWO_STAGE[:3])) == 3
 
 
@@ -725,20 +724,24 @@ def test_the_rows_are_the_articles() -> None:
     assert 100 * (PUBLISHED["16 + 16, mean of both views"] / 22.38 - 1) == pytest.approx(
         62, abs=0.5
     )
-    described = [(row.view, row.legs, row.depth) for row in TWO_STAGE]
-    both = ("text", "image")
+    described = [(row.rerank and row.rerank.view, row.legs, row.depth) for row in TWO_STAGE]
     assert described == [
         (None, ("text",), 32),
         (None, ("image",), 32),
-        (None, both, 16),
+        (None, BOTH, 16),
         ("text", ("text",), 32),
         ("image", ("image",), 32),
-        ("matching", both, 16),
-        ("average", both, 16),
+        ("matching", BOTH, 16),
+        ("average", BOTH, 16),
     ]
     small = two_stage_strategies(depth=8, duplicates="first", backfill=True, average="before")
     assert small[-1] == reranked(
-        "4 + 4, mean of both views", depth=4, duplicates="first", backfill=True, average="before"
+        "4 + 4, mean of both views",
+        "average",
+        depth=4,
+        duplicates="first",
+        backfill=True,
+        average="before",
     )
     with pytest.raises(MmgapError, match="depth is 7; expected an even number"):
         two_stage_strategies(depth=7)
@@ -810,7 +813,7 @@ def test_rows_that_cannot_be_run_say_so(vectors: Vectors) -> None:
     table = two_stage_table(vectors, PairScorer(vectors, texts, cache=False))
     assert table["value"].notna().tolist() == [True] * 4 + [False] * 3
     assert table["note"][4] == "fake reads no image of a document"
-    with pytest.raises(MmgapError, match="nothing of the table can be run"):
+    with pytest.raises(MmgapError, match="none of the strategies can be run"):
         two_stage_table(vectors, None, TWO_STAGE[3:])
 
 
@@ -818,7 +821,7 @@ def test_ties_are_ordered_as_asked(vectors: Vectors) -> None:
     """d1 and d2 tie; d2 is relevant and stands last in the corpus and first by descending id."""
     legs = {**vectors.legs, "text": Leg(np.arange(3), unit(60, 30, 30))}
     tied = replace(vectors, legs=legs)
-    row = [reranked("t", None, ("text",), 3)]
+    row = [Strategy("t", ("text",), 3)]
     value = {
         ties: two_stage_table(tied, None, row, measure="recall@1", ties=ties)["value"].item()
         for ties in ("expected", "index", "doc_id")
@@ -836,7 +839,7 @@ def test_micro_mean_grade_and_measure() -> None:
     judged += [Judgment("q1", f"d{second[at]}", 3) for at in (0, 38, 39)]
     corpus = replace(vectors.corpus, qrels=Qrels(judged, min_grade=3))
     vectors = replace(vectors, corpus=corpus)
-    row = [reranked("t", None, ("text",), 32)]
+    row = [Strategy("t", ("text",), 32)]
 
     def value(**options: object) -> float:
         return two_stage_table(vectors, None, row, **options)["value"].item()
@@ -870,7 +873,7 @@ def test_differences_are_tested_with_holms_correction() -> None:
     )
 
 
-def test_every_open_point_has_an_option() -> None:
+def test_every_unreported_setting_has_an_option() -> None:
     points = unreported_settings()
     assert points.index.tolist() == list(range(1, 12))
     assert points.map(len).min().min() > 3
