@@ -50,11 +50,13 @@ def threshold(
 
     A corpus without a calibration split has its queries divided in two by lot.
     """
+    from mmgap.scores.threshold import check_target
     from mmgap.strategies import threshold_table
 
     if (precision is None) == (false_accept_rate is None):
         msg = "name one target: --precision 0.5 or --false-accept-rate 0.001"
         raise MmgapError(msg)
+    check_target(precision, false_accept_rate, confidence)
     tables = []
     for _, calibration, test in each_split(corpus, encoder, condition, language, quiet):
         table = threshold_table(
@@ -122,7 +124,7 @@ def probe(
     """
     from mmgap import strategies
     from mmgap.corpus import FeatureCorpus
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
 
     (pool, *_) = load_corpora(corpus, "test", condition, language, "raise")
     if isinstance(pool, FeatureCorpus):
@@ -245,13 +247,17 @@ def _print_thresholds(table: pd.DataFrame) -> None:
     rows = table.to_dict("records")
     typer.echo("{corpus}, {encoder}: {measure} {target:g}".format_map(rows[0]))
     for row in rows:
-        if row["reason"]:
+        if row["threshold"] != row["threshold"]:
             typer.echo("  {leg}: no threshold; {reason}".format_map(row))
             continue
-        row["promise"] = "holds" if row["holds"] else "does not hold"
+        row["outcome"] = "reached" if row["holds"] else "missed"
         line = (
             "  {leg}: reject below {threshold:.3f} [{threshold_low:.3f}, {threshold_high:.3f}]; "
-            "keeps {kept:.1%} of the relevant pairs\n    on test queries {realised:.3g} "
-            "[{ci_low:.3g}, {ci_high:.3g}], keeps {realised_kept:.1%}: the promise {promise}"
+            "accepts {kept:.1%} of the relevant pairs\n    on test queries "
+        ) + (
+            "not checked; {reason}"
+            if row["reason"]
+            else "{realised:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {realised_kept:.1%}: "
+            "target {outcome}"
         )
         typer.echo(line.format_map(row))

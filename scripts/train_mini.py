@@ -41,7 +41,7 @@ from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.mini import MiniModel, SentenceTower, square_array, to_pixels
 from mmgap.evaluation import Run, evaluate
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import Strategy, merged_text_share, run_strategies
 
 SIDE = 128

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.evaluation import bootstrap_interval
+from mmgap.index.vectors import Vectors
 from mmgap.scores import dominance_by_query
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.distributions import merged_text_share, need_both_legs, relevance
 
 if TYPE_CHECKING:

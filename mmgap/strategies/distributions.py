@@ -9,7 +9,7 @@ import numpy as np
 from mmgap import scores
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmgap.errors import MmgapError
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import find_candidates
 from mmgap.strategies.distributions import relevance
 from mmgap.strategies.two_stage import CONVEX, TwoStage

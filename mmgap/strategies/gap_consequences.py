@@ -13,7 +13,7 @@ from mmgap.corpus.schema import LEGS
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings
 from mmgap.evaluation import bootstrap_interval
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import merged_text_share, relevance
 from mmgap.strategies.gap_words import percent, short
 

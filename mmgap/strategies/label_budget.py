@@ -11,7 +11,7 @@ from mmgap.errors import MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate
 from mmgap.fusion import comb_weighted
 from mmgap.fusion.objective import expected_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.method import LABELLED_PAIRS, TOLERANCE, Method

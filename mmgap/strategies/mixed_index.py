@@ -23,7 +23,7 @@ from mmgap.strategies.merged_hits import judge_merged_hits
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,13 @@ from mmgap.encoders.similarity import similarity
 from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
+from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
-from mmgap.plots import difference_dots, loss_parts, weight_curves
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT, series_marks
+from mmgap.plots import curves as draw_curves
+from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
+from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
-from mmgap.store.vectors import Leg
 from mmgap.strategies import TRIVIAL, find_candidates, merged_text_share, relevance
 
 # %%
@@ -147,10 +147,7 @@ try:
     corpus = mg.load_corpus("features/clip-vit-b16-coco500")
     real[corpus.encoder_name, "COCO captions"] = mg.embed(corpus)
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 
 # %% [markdown]
 # ## Result
@@ -446,8 +443,16 @@ curves = curves.set_index("panel").loc[order].reset_index()
 best = {kind: [chosen[key] for key in chosen if key[-1] == kind] for kind in kinds}
 spans = {kind: f"{min(found):.2f} to {max(found):.2f}" for kind, found in best.items() if found}
 settings.save(
-    weight_curves(
-        curves, lines="queries", panels="panel", marks=marks, chosen="chosen on calibration"
+    draw_curves(
+        curves,
+        x="weight",
+        x_label="weight of the text leg (0: image leg alone, 0.5: mean, 1: text leg alone)",
+        rows={"value": f"{measure} in %"},
+        lines="queries",
+        panels="panel",
+        marks=marks,
+        marked="chosen",
+        marked_label="chosen on calibration",
     ),
     "weights",
     alt=f"{measure} on the test split over the weight of the text leg, a curve for each class of "

@@ -60,7 +60,7 @@ from mmgap.fusion import comb_max, comb_mean
 from mmgap.notebook import notebook
 from mmgap.plots import (
     difference_dots,
-    normalised_histograms,
+    histogram_grid,
     reliability_diagrams,
     threshold_curves,
     two_directions,
@@ -229,10 +229,7 @@ try:
                     np.fill_diagonal(scores[leg], np.nan)
             real[answer, part] = scores
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 
 # %% [markdown]
 # ## Result
@@ -298,7 +295,7 @@ assert all(abs(row["log-odds, Platt"]) < abs(row["raw"]) for row in upper.values
 
 # %%
 settings.save(
-    normalised_histograms(panels),
+    histogram_grid(panels),
     "histograms",
     alt="Small histograms of the scores of texts and of pictures, a row for each encoder, a column "
     "for each of: raw, min-max of each list, z of each list, bank z, log-odds by Platt. By z and "

@@ -18,7 +18,7 @@ from test_methods import vectors_of, without
 
 from mmgap.corpus.schema import Corpus, Document
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies import METHODS, Advice, Method, advise, format_advice, leaderboard
 from mmgap.strategies.advising.changes import (
     _budget_words,

@@ -10,7 +10,7 @@ import pytest
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.evaluation.verdict import verdict
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import merged_text_share, score_distributions
 from mmgap.strategies.contrasts import score_contrasts
 

@@ -20,7 +20,7 @@ from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.gap.registry import MEASURES
 from mmgap.gap.uncertainty import SmallSampleWarning, interval
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import GapReport, gap_report
 from mmgap.strategies.gap_consequences import _cross_fitted, consequences
 

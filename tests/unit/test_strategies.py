@@ -11,7 +11,7 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MissingLegWarning, MmgapError
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     TRIVIAL,
     Strategy,

@@ -12,7 +12,7 @@ from mmgap.cli import app
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import threshold_table
 
 HAND = EncoderInfo("hand", "hand", "hand", 2)

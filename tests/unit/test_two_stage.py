@@ -27,9 +27,9 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import CacheDamageWarning, EncoderError, MissingLegWarning, MmgapError
 from mmgap.evaluation import difference_table
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers import Content, Pair
 from mmgap.scores.normalise import ZScoreNormaliser
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
     PUBLISHED,
     SEED_TABLE,
