@@ -9,6 +9,7 @@ from mmgap.errors import MmgapError
 
 __all__ = ["BLOCK_BYTES", "row_blocks", "unit_rows"]
 
+
 def two_sides(
     image_embeddings: np.ndarray, text_embeddings: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
