@@ -103,7 +103,7 @@ def table(
     if context.invoked_subcommand is not None:
         return
     from mmgap.evaluation import format_table, recall_table
-    from mmgap.store import embed
+    from mmgap.index import embed
     from mmgap.strategies import run_strategies
 
     corpora = load_corpora(corpus, split, condition, language, on_error)
@@ -115,7 +115,7 @@ def table(
                 msg = f"queries of {pool.name!r} have no field {by!r}; they have: {fields}"
                 raise MmgapError(msg)
             vectors = embed(pool, model, on_error=on_error, progress=not quiet)
-            runs = run_strategies(vectors)
+            runs = run_strategies(vectors, cut_off=k)
             groups = None if by is None else queries[by]
             shown = format_table(recall_table(runs, pool.qrels, k=k, by=groups)).map(_on_two_lines)
             print_table(
@@ -147,7 +147,7 @@ def gap(
     """
     import pandas as pd
 
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
     from mmgap.strategies import gap_report
 
     corpora = load_corpora(corpus, split, condition, language, on_error)
@@ -195,7 +195,7 @@ def embed(
 
     Example: `mmgap embed --corpus my_folder --encoder openai/clip-vit-base-patch32`
     """
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
 
     corpora = load_corpora(corpus, split, condition, language, on_error)
     for model in load_encoders(encoder, corpora):

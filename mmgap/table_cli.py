@@ -122,13 +122,15 @@ def seed(
     """
     import pandas as pd
 
+    from mmgap.index import embed
     from mmgap.rerankers import load_reranker
-    from mmgap.store import embed
     from mmgap.strategies import PairScorer, cut_texts, embedding_ms, seed_strategies, seed_table
+    from mmgap.strategies.seed_table import check_options
 
     if options:
         _list_open_points()
         return
+    check_options(measure=measure, ties=ties, mean=mean, min_grade=min_grade)
     rows = seed_strategies(depth=depth, duplicates=duplicates, refill=refill, average=average)
     if pool is not None and corpus.partition("@")[0] != "edis":
         msg = f"--pool is for EDIS; {corpus!r} has one pool. Leave it out"
@@ -137,6 +139,7 @@ def seed(
     corpora = load_corpora(corpus, split, condition, language, on_error, **options_of_corpus)
     if sample is not None:
         corpora = [each.sample(sample) for each in corpora]
+    check_options(*corpora, measure=measure, min_grade=min_grade)
     if max_words is not None:
         corpora = [cut_texts(each, max_words) for each in corpora]
     length = {} if max_length is None else {"max_length": max_length}

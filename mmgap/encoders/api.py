@@ -14,6 +14,8 @@ import numpy as np
 from mmgap.encoders.api_client import JINA, ApiClient, ApiLimits, in_order, provider_of
 from mmgap.encoders.base import EncoderInfo, Role
 from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.encoders.st_inputs import rgb
+from mmgap.encoders.st_text import check_texts
 from mmgap.encoders.truncation import check_dim, truncate
 from mmgap.errors import EncoderError
 
@@ -163,9 +165,7 @@ class ApiEncoder:
             If the budget does not allow it (nothing is sent then), the provider refuses or cannot
             be reached, or its answer does not fit the request.
         """
-        if isinstance(texts, str):
-            msg = f"texts is the single text {texts!r}; expected a list of texts, e.g. [{texts!r}]"
-            raise EncoderError(msg)
+        texts = check_texts(texts)
         objects = self.client.provider is JINA  # a bare string might be fetched as an address
         inputs = [{"text": text} if objects else text for text in texts]
         # No tokenizer makes more tokens than bytes, but for the few it puts around a text.
@@ -264,7 +264,7 @@ def as_base64(image: Image.Image, shortest_edge: int | None = None) -> str:
     """
     from PIL import Image as Pillow
 
-    image = image.convert("RGB")
+    image = rgb(image, "an image", shortest_edge)
     if shortest_edge is not None and min(image.size) > shortest_edge:
         scale = shortest_edge / min(image.size)
         size = (round(image.width * scale), round(image.height * scale))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
+from mmgap.scores.pairs import lacking_kind, relevant_pairs
 from mmgap.scores.reliability import brier_score, calibration_error
 from mmgap.scores.threshold import Threshold, check_between, threshold_pairs
 
@@ -23,7 +25,7 @@ def threshold_transfer(
     n_resamples: int = 1000,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
-    """Realised precision or false accept rate on other corpora beside the promised one.
+    """Realised precision or false positive rate on other corpora beside the promised one.
 
     Parameters
     ----------
@@ -38,14 +40,14 @@ def threshold_transfer(
     Returns
     -------
     table : DataFrame
-        One row per corpus: ``corpus``, ``measure``, ``threshold``, ``promised``, ``realised`` with
-        ``ci_low`` and ``ci_high`` (percentile bootstrap over queries), ``holds`` (the realised
-        value reaches the target), ``kept`` (share of relevant pairs accepted), ``n_accepted``,
-        ``n_pairs``. Where nothing is accepted the precision is NaN and ``holds`` is False.
+        One row per corpus: ``corpus``, ``measure``, ``threshold``, ``target``, ``observed`` with
+        ``ci_low`` and ``ci_high`` (percentile bootstrap over queries), ``reached`` (the realised
+        value reaches the target), ``recall`` (share of relevant pairs accepted), ``n_accepted``,
+        ``n_pairs``. Where nothing is accepted the precision is NaN and ``reached`` is False.
 
     Raises
     ------
-    ValueError
+    MmgapError
         If there is no threshold, or a corpus does not hold pairs of both kinds.
 
     Examples
@@ -54,10 +56,10 @@ def threshold_transfer(
     >>> found = find_threshold(np.repeat([0.2, 0.8], 60), np.repeat([0, 1], 60), precision=0.9)
     >>> other = (np.array([0.8, 0.9, 0.9, 0.1]), np.array([0, 1, 1, 1]))
     >>> table = threshold_transfer(found, {"other": other})
-    >>> table[["corpus", "promised", "holds", "kept"]]
-      corpus  promised  holds      kept
-    0  other       0.9  False  0.666667
-    >>> round(float(table["realised"][0]), 4)
+    >>> table[["corpus", "target", "reached", "recall"]]
+      corpus  target  holds      kept
+    0  other     0.9    False  0.666667
+    >>> round(float(table["observed"][0]), 4)
     0.6667
     """
     import pandas as pd
@@ -67,9 +69,9 @@ def threshold_transfer(
     rows = []
     for name, (scores, relevant) in corpora.items():
         query, pairs, labels = threshold_pairs(scores, relevant)
-        if labels.all() or not labels.any():
-            msg = f"corpus {name!r} must hold relevant and irrelevant pairs"
-            raise ValueError(msg)
+        if lack := lacking_kind(labels):
+            msg = f"corpus {name!r}: {lack}"
+            raise MmgapError(msg)
         accepted = threshold.accept(pairs)
         n_query = query.max() + 1
         if threshold.measure == "precision":
@@ -77,24 +79,24 @@ def threshold_transfer(
         else:
             hits, trials = accepted & ~labels, ~labels
         k, m = (np.bincount(query, what, n_query) for what in (hits, trials))
-        realised = k.sum() / m.sum() if m.sum() else np.nan
+        observed = k.sum() / m.sum() if m.sum() else np.nan
         low, high = _ratio_interval(k, m, level, n_resamples, rng)
         reached = (
-            realised >= threshold.target
+            observed >= threshold.target
             if threshold.measure == "precision"
-            else realised <= threshold.target
+            else observed <= threshold.target
         )
         rows.append(
             {
                 "corpus": name,
                 "measure": threshold.measure,
                 "threshold": threshold.value,
-                "promised": threshold.target,
-                "realised": realised,
+                "target": threshold.target,
+                "observed": observed,
                 "ci_low": low,
                 "ci_high": high,
-                "holds": bool(reached),
-                "kept": accepted[labels].mean(),
+                "reached": bool(reached),
+                "recall": accepted[labels].mean(),
                 "n_accepted": int(accepted.sum()),
                 "n_pairs": labels.size,
             }
@@ -126,13 +128,14 @@ def calibrator_transfer(
     table : DataFrame
         One row per corpus: ``corpus``, ``ece``, ``ece_null`` (what is promised: the error that
         chance alone gives perfect probabilities), ``mean_probability`` (promised share of
-        relevant pairs) and ``share_relevant`` (realised), ``brier``, ``brier_of_the_share`` (what
-        always saying ``share_relevant`` would score; a ``brier`` above it makes the calibrator
+        relevant pairs) and ``fraction_relevant`` (observed), ``brier``, ``brier_of_base_rate``
+        (what
+        always saying ``fraction_relevant`` would score; a ``brier`` above it makes the calibrator
         worse than no score at all), ``n``.
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a corpus holds no pair, or its shapes disagree.
 
     Examples
@@ -152,7 +155,7 @@ def calibrator_transfer(
     rows = []
     for name, (scores, relevant) in corpora.items():
         probability = calibrator.transform(np.reshape(scores, (-1, 1)))[:, 0]
-        labels = np.reshape(relevant, -1)
+        labels = relevant_pairs(np.reshape(relevant, -1))
         error = calibration_error(probability, labels, bins=bins, strategy=strategy)
         brier = brier_score(probability, labels, bins=bins, strategy=strategy)
         there = ~np.isnan(probability)
@@ -162,9 +165,9 @@ def calibrator_transfer(
                 "ece": error.ece,
                 "ece_null": error.null,
                 "mean_probability": probability[there].mean(),
-                "share_relevant": labels[there].astype(bool).mean(),
+                "fraction_relevant": labels[there].mean(),
                 "brier": brier.score,
-                "brier_of_the_share": brier.uncertainty,
+                "brier_of_base_rate": brier.uncertainty,
                 "n": error.n,
             }
         )

@@ -11,10 +11,11 @@ from mmgap.errors import MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate
 from mmgap.fusion import comb_weighted
 from mmgap.fusion.objective import expected_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
+from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, LEFT_OUT, TOLERANCE, Method
-from mmgap.strategies.pool import Pool, list_candidates
+from mmgap.strategies.pool import Pool, deep_pool, list_candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,7 @@ def label_budget(
     measure : str, default "recall@10"
         ``recall@k`` or ``ndcg@k``, expected over the orders of tied documents.
     references : iterable of Method or None, default None
-        Drawn as lines of no labels. None takes raw mean, RRF, bank z and the two legs.
+        Drawn as lines of no labels. None takes raw mean, RRF, reference z and the two legs.
     prior_sd : float, default 0.25
         Standard deviation of the slopes' prior; smaller holds faster to the label-free merge. On
         two halves of the bundled corpus' calibration queries 0.5 let ten labels cost up to 10
@@ -110,8 +111,8 @@ def label_budget(
         )
         raise MmgapError(msg)
     rng = np.random.default_rng(0) if rng is None else rng
-    calibration = calibration if isinstance(calibration, Pool) else Pool(calibration)
-    test = test if isinstance(test, Pool) else Pool(test)
+    cut_off = deepest_cut_off([measure])
+    calibration, test = deep_pool(calibration, cut_off), deep_pool(test, cut_off)
     for pool in (calibration, test):
         need_both_legs(pool.vectors)
     scale = _scales(calibration)
@@ -302,7 +303,7 @@ def _lines(references: Iterable[Method] | None) -> list[Method]:
         return list(references)
     from mmgap.strategies.methods import METHODS
 
-    names = ("bank z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
+    names = ("reference z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
     return [METHODS[name] for name in names]
 
 

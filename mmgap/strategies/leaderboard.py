@@ -17,9 +17,10 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
+from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.method import CANNOT_FIT, LEFT_OUT, TOLERANCE, Method
-from mmgap.strategies.pool import Pool
+from mmgap.strategies.pool import Pool, deep_pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,8 +99,8 @@ def leaderboard(
     import pandas as pd
 
     rng = np.random.default_rng(0) if rng is None else rng
-    calibration = calibration if isinstance(calibration, Pool) else Pool(calibration)
-    test = test if isinstance(test, Pool) else Pool(test)
+    cut_off = deepest_cut_off(measures)
+    calibration, test = deep_pool(calibration, cut_off), deep_pool(test, cut_off)
     chosen = _chosen(methods, test)
     corpus, encoder = test.vectors.corpus, test.vectors.encoder
     figures = np.empty((len(chosen), 4, len(corpus.queries), len(measures)))

@@ -12,7 +12,7 @@ from mmgap.corpus.schema import LEGS
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.distributions import relevance
 
@@ -184,6 +184,25 @@ class Pool:
     @cached_property
     def _left_out(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         return {name: self.vectors.left_out(name) for name in self.vectors.filled_legs}
+
+
+def deep_pool(given: Vectors | Pool, cut_off: int) -> Pool:
+    """Return a pool whose lists are deep enough for measures with this cut-off.
+
+    Raises
+    ------
+    MmgapError
+        If a pool is given whose lists are shorter.
+    """
+    if not isinstance(given, Pool):
+        return Pool(given, depth=max(100, cut_off))
+    if given.depth is not None and given.depth < cut_off:
+        msg = (
+            f"the pool lists {given.depth} documents of each leg, fewer than the cut-off {cut_off} "
+            f"of the measure; make it with depth={cut_off}"
+        )
+        raise MmgapError(msg)
+    return given
 
 
 def list_candidates(leg_scores: Mapping[str, np.ndarray], depth: int | None = 100) -> Candidates:

@@ -12,8 +12,8 @@ from mmgap.corpus.schema import LEGS
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import run_two_stage
@@ -30,6 +30,7 @@ def run_strategies(
     reranker: Reranker | PairScorer | None = None,
     calibration: Vectors | None = None,
     cache: bool | str | Path = True,
+    cut_off: int = 0,
 ) -> list[Run]:
     """Search the corpus by every strategy.
 
@@ -48,6 +49,8 @@ def run_strategies(
     cache : bool or Path, default True
         Where a reranker's scores are kept, as in :class:`PairScorer`: a stopped run goes on where
         it stopped.
+    cut_off : int, default 0
+        The largest cut-off that the runs will be measured at: lists go at least so deep.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def run_strategies(
     if len(set(names)) < len(names):
         msg = f"strategies need different names to be told apart in tables; got {names}"
         raise ValueError(msg)
-    strategies = _with_their_legs(vectors, strategies)
+    strategies = [each.at_least(cut_off) for each in _with_their_legs(vectors, strategies)]
     one_stage = [strategy for strategy in strategies if isinstance(strategy, Strategy)]
     two_stages = [strategy for strategy in strategies if isinstance(strategy, TwoStage)]
     candidates = {
@@ -116,6 +119,9 @@ def _run(vectors: Vectors, strategy: Strategy, candidates: Candidates) -> Run:
         vectors.corpus.doc_ids,
         np.where(listed, candidates.documents, -1),
         scores,
+        complete=np.all(
+            [candidates.listed[leg].sum(axis=1) < strategy.depth for leg in strategy.legs], axis=0
+        ),
     )
 
 

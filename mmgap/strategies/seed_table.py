@@ -19,8 +19,9 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
+from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import CostedRun, run_two_stage
 from mmgap.strategies.two_stage import Average, Duplicates, TwoStage
@@ -172,13 +173,14 @@ def seed_table(
         If ``ties`` or ``mean`` is unknown, ``mean="micro"`` is asked for another measure than
         recall, or nothing can be run.
     """
-    _refuse_unknown(ties, mean, measure)
+    check_options(vectors.corpus, measure=measure, ties=ties, mean=mean, min_grade=min_grade)
     if reranker is None or isinstance(reranker, PairScorer):
         scorer = reranker
     else:
         scorer = PairScorer(vectors, reranker)
     notes = {strategy.name: _obstacle(vectors, strategy, scorer) for strategy in strategies}
-    able = [strategy for strategy in strategies if not notes[strategy.name]]
+    cut_off = deepest_cut_off([measure])
+    able = [each.at_least(cut_off) for each in strategies if not notes[each.name]]
     if not able:
         msg = f"nothing of the table can be run: {notes}"
         raise MmgapError(msg)
@@ -291,7 +293,18 @@ def _is_articles(strategy: TwoStage) -> bool:
     return replace(strategy, duplicates="max", refill=False, average="after") in SEED_TABLE
 
 
-def _refuse_unknown(ties: str, mean: str, measure: str) -> None:
+def check_options(
+    *corpora: Corpus,
+    measure: str = "recall@10",
+    ties: str = "expected",
+    mean: str = "macro",
+    min_grade: float | None = None,
+) -> None:
+    """Raise MmgapError for options that :func:`seed_table` cannot use, before any work.
+
+    With corpora, also where a query has no document of ``min_grade``.
+    """
+    deepest_cut_off([measure])
     if ties not in ("expected", "index", "doc_id"):
         msg = f"ties is {ties!r}; choose expected, index or doc_id"
         raise MmgapError(msg)
@@ -301,6 +314,19 @@ def _refuse_unknown(ties: str, mean: str, measure: str) -> None:
     if mean == "micro" and parse_measure(measure)[0] != "recall":
         msg = f"mean='micro' counts relevant documents, which {measure!r} does not; take recall@10"
         raise MmgapError(msg)
+    if min_grade is None:
+        return
+    if not 0 < min_grade < np.inf:
+        msg = f"min_grade is {min_grade}; expected a grade above 0, e.g. 1"
+        raise MmgapError(msg)
+    for corpus in corpora:
+        for query_id in corpus.query_ids:
+            if max(corpus.qrels[query_id].values(), default=0) < min_grade:
+                msg = (
+                    f"query {query_id!r} of {corpus.name!r} has no document of grade {min_grade} "
+                    "or more; lower min_grade, or leave the query out"
+                )
+                raise MmgapError(msg)
 
 
 def _obstacle(vectors: Vectors, strategy: TwoStage, scorer: PairScorer | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
@@ -58,6 +58,10 @@ class Strategy:
         if self.depth < 1:
             msg = f"strategy {self.name!r} has depth {self.depth}; it must be at least 1"
             raise MmgapError(msg)
+
+    def at_least(self, cut_off: int) -> Strategy:
+        """Return the strategy with lists of at least ``cut_off`` documents from each leg."""
+        return self if self.depth >= cut_off else replace(self, depth=cut_off)
 
 
 TRIVIAL = (

@@ -1,4 +1,4 @@
-"""Precision, false accepts and recall at every threshold, with intervals."""
+"""Precision, false positives and recall at every threshold, with intervals."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+from mmgap.scores.pairs import lacking_kind
 from mmgap.scores.threshold import check_between, threshold_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES = ("precision", "false accept rate", "recall")
+MEASURES = ("precision", "false positive rate", "recall")
 """What :func:`threshold_curve` measures."""
 
 
@@ -46,13 +48,13 @@ def threshold_curve(
         One row per threshold and measure, thresholds ascending: ``threshold`` (pairs of at least
         this score are accepted), ``measure``, ``value``, ``ci_low``, ``ci_high``, ``n_accepted``.
         Measures, all in [0, 1]: ``precision``, share of the accepted pairs that are relevant;
-        ``false accept rate``, share of the irrelevant pairs that are accepted; ``recall``, share
+        ``false positive rate``, share of the irrelevant pairs that are accepted; ``recall``, share
         of the relevant pairs that are accepted. The last two fall as the threshold rises;
         precision need not rise.
 
     Raises
     ------
-    ValueError
+    MmgapError
         If shapes disagree, a score is infinite, pairs are not of both kinds, or ``level`` does not
         lie between 0 and 1.
 
@@ -72,9 +74,8 @@ def threshold_curve(
 
     check_between("level", level, 0, 1)
     query, pairs, labels = threshold_pairs(scores, relevant)
-    if labels.all() or not labels.any():
-        msg = f"the pairs must be of both kinds; {labels.sum()} of {labels.size} are relevant"
-        raise ValueError(msg)
+    if lack := lacking_kind(labels):
+        raise MmgapError(lack)
     at = np.unique(pairs)
     if at.size > n_points:
         at = np.unique(np.quantile(pairs, np.linspace(0, 1, n_points), method="inverted_cdf"))
@@ -118,6 +119,6 @@ def _measures(good: np.ndarray, bad: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "precision": good / (good + bad),
-            "false accept rate": bad / bad[..., :1],
+            "false positive rate": bad / bad[..., :1],
             "recall": good / good[..., :1],
         }

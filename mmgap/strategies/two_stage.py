@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from mmgap.corpus.schema import LEGS
@@ -116,6 +116,20 @@ class TwoStage:
             return (self.pool,) * len(self.legs)
         return self.depth if isinstance(self.depth, tuple) else (self.depth,) * len(self.legs)
 
+    def at_least(self, cut_off: int) -> TwoStage:
+        """Return the strategy with lists deep enough for a measure with this cut-off.
+
+        Which documents are reranked stays the same: the others follow in first-stage order.
+        """
+        if self.merge is not None:
+            return replace(self, pool=max(self.pool, cut_off))
+        if max(self.depths) >= cut_off:
+            return self
+        if self.view is None:
+            deeper = tuple(max(depth, cut_off) for depth in self.depths)
+            return replace(self, depth=deeper if len(deeper) > 1 else deeper[0])
+        return replace(self, tail=True, pool=max(self.pool if self.tail else 1, cut_off))
+
     @property
     def search_depth(self) -> int:
         """How deep each leg must be searched."""
@@ -146,7 +160,7 @@ class TwoStage:
             return False
         from mmgap.scores.normalise import NORMALISERS
 
-        return self.normalise not in NORMALISERS or self.normalise.startswith("bank")
+        return self.normalise not in NORMALISERS or self.normalise.startswith("reference")
 
     def _problems(self) -> Iterator[str]:
         """Say what is wrong: values that are unknown first, then those that do not go together."""

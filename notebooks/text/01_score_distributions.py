@@ -38,10 +38,10 @@ import mmgap as mg
 from mmgap import paths
 from mmgap.evaluation import verdict
 from mmgap.notebook import notebook
-from mmgap.plots import score_histograms, temperature_sweep
+from mmgap.plots import curves, score_histograms
 from mmgap.provenance import provenance
 from mmgap.scores import QUANTILES, dominance, ks_distance, overlap
-from mmgap.strategies import merged_text_share, score_contrasts
+from mmgap.strategies import merged_text_fraction, score_contrasts
 
 settings = notebook("01_score_distributions", seed=0)
 
@@ -263,7 +263,7 @@ Markdown(
 measures = {
     "text_beats_relevant_image": "wrong text over right picture",
     "image_beats_relevant_text": "wrong picture over right text",
-    "text_share": f"texts among the first {k}",
+    "text_fraction": f"texts among the first {k}",
 }
 harm = pd.DataFrame(
     {key: found["value"][list(measures)].rename(measures) for key, found in contrasts.items()}
@@ -301,7 +301,18 @@ mean[["l2m", "recall", "recall_new", "text_share"]].mean().round(3)
 
 # %%
 settings.save(
-    temperature_sweep(sweep, pool_share=0.5),
+    curves(
+        sweep.assign(training=sweep["learned"].map({False: "fixed scale", True: "scale learned"})),
+        x="logit_scale",
+        x_label="logit scale in training (1 / temperature)",
+        rows={
+            "l2m": "gap (L2M)",
+            "recall": "recall@10 in %",
+            "text_share": "texts among the first 10, in %",
+        },
+        lines="training",
+        steps="log",
+    ),
     "temperature",
     alt="Three panels over the logit scale in training, 1 to 100, three seeds each. The gap, L2M, "
     "rises with the scale. Recall@10 of the image leg on names rises and falls again a little. The "
@@ -377,7 +388,7 @@ assert (first < 500).mean() > 0.95
 shares = {}
 for (name, label), item in vectors.items():
     phrasing = item.corpus.query_frame()["phrasing"]
-    share = pd.Series(merged_text_share(item, k), phrasing.index)
+    share = pd.Series(merged_text_fraction(item, k), phrasing.index)
     shares[name, label] = share.groupby(phrasing).mean()
 (100 * pd.DataFrame(shares).T.rename_axis(["encoder", "condition"])).round(
     1

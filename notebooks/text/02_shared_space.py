@@ -40,10 +40,10 @@ from sklearn.decomposition import PCA
 import mmgap as mg
 from mmgap.errors import CorpusError
 from mmgap.gap import MEASURES, half_split_level, interval, knn_share_by_item, l2m, pc1_angle
+from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
 from mmgap.plots import pick_thumbnails, project, shared_space
 from mmgap.provenance import provenance
-from mmgap.store.vectors import Leg
 
 settings = notebook("02_shared_space", seed=0)
 
@@ -123,10 +123,7 @@ try:
     real = {("CLIP ViT-B/16", "photographs"): photographs}
 except CorpusError:
     real = {}
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 every = {**vectors, **real}
 
 # %%
@@ -515,11 +512,11 @@ halves = project((texts[:n_half], texts[n_half:]), seed=settings.seed)
 print(f"L2M of the two halves: {l2m(texts[:n_half], texts[n_half:]):.3f}")
 
 # %%
-figure = mg.plots.canvas.new_figure(4)
+figure = mg.plots.new_figure(4)
 axes = figure.subplots()
 names = ("one half of the texts", "the other half")
 for (name, mark), points in zip(
-    mg.plots.palette.series_marks(names).items(), (halves.text, halves.image), strict=True
+    mg.plots.series_marks(names).items(), (halves.text, halves.image), strict=True
 ):
     axes.scatter(*points.T, s=22, c=mark.colour, marker=mark.marker, alpha=0.6, label=name)
 axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])

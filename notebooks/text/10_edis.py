@@ -50,9 +50,8 @@ from mmgap.encoders.catalog import find_model
 from mmgap.errors import CorpusError, MmgapError
 from mmgap.evaluation import Run, evaluate, verdict
 from mmgap.notebook import notebook
-from mmgap.plots import recall_bars
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import QUIET_COLOUR, series_marks
+from mmgap.plots import new_figure, recall_bars, series_marks
+from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
 
 # %%
@@ -198,7 +197,7 @@ try:
 except (CorpusError, OSError):
     judged = None
     facts = find_corpus("edis")
-    print("The judgments are not here; see 'What you need' for how to get them. The catalogue says")
+    settings.leave_out("the judgments of EDIS (see 'What you need')")
     print(f"(published): {facts.queries:,} queries, {facts.relevant:,} relevant pairs,")
     print(f"{facts.documents:,} documents.")
 

@@ -15,7 +15,7 @@ from mmgap.strategies.method import BOTH_SCORES, LABELLED_PAIRS, NOTHING, Method
 from mmgap.strategies.split import split_queries
 
 
-def features(n: int, *, noise: float = 0.5, dim: int = 12) -> mg.store.Vectors:
+def features(n: int, *, noise: float = 0.5, dim: int = 12) -> mg.index.Vectors:
     """Pairs whose queries are near their document's image and text, by so much noise."""
     rng = np.random.default_rng(0)
     image = rng.normal(size=(n, dim))
@@ -94,7 +94,7 @@ def test_c45_recall_at_chance_is_said_with_chance_and_the_languages() -> None:
     vectors = features(80)
     queries = rng.normal(size=vectors.queries.shape).astype(np.float32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    lost = mg.store.Vectors(
+    lost = mg.index.Vectors(
         vectors.corpus, mg.load_encoder("mini-clip").info, queries, vectors.legs
     )
     found = advise(*split_queries(lost), methods=SOME)

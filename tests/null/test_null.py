@@ -23,8 +23,8 @@ import mmgap as mg
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MissingLegWarning, MmgapError
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers.base import RerankerInfo
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
     METHODS,
     SEED_TABLE,
@@ -207,8 +207,9 @@ def test_no_merge_is_advised(world: Vectors, n_labels: int | None) -> None:
 @pytest.mark.parametrize("world", ["folder"], indirect=True)
 def test_no_family_wins(world: Vectors) -> None:
     calibration, test = split_queries(world, seed=5)
-    names = ("raw, mean", "tmm, mean", "bank z, mean", "platt, log-odds", "logistic")
-    chosen = [*(METHODS[name] for name in names), SEED_TABLE[-1]]
+    first = {method.family: method for method in reversed(METHODS.values())}
+    families = ("raw", "normalised", "calibrated", "fused", "learned")
+    chosen = [*(first[family] for family in families), SEED_TABLE[-1]]
     found = held_out(calibration, chosen, NoiseReranker(), cache=False)
     n = len(world.corpus.documents)
     assert at_chance(found.values.mean(), len(calibration.corpus.queries), K / n) == []

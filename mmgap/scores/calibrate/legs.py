@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from sklearn.base import clone
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
 from mmgap.scores.normalise.base import ScoreNormaliser
 
@@ -37,14 +38,14 @@ def fit_legs(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If ``relevant`` has other legs or shapes than ``scores``, or a leg cannot be fitted.
 
     Examples
     --------
     >>> from mmgap.scores.normalise import ZScoreNormaliser
     >>> bank = {"text": np.array([[0.4, 0.6]]), "image": np.array([[0.1, 0.3]])}
-    >>> fitted = fit_legs(ZScoreNormaliser(reference="bank"), bank)
+    >>> fitted = fit_legs(ZScoreNormaliser(reference="calibration"), bank)
     >>> {leg: normaliser.offset_ for leg, normaliser in fitted.items()}
     {'text': 0.5, 'image': 0.2}
     """
@@ -56,7 +57,7 @@ def fit_legs(
             f"{ {leg: np.shape(labels) for leg, labels in relevant.items()} } for "
             f"{ {leg: np.shape(values) for leg, values in scores.items()} }"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return {
         leg: clone(estimator).fit(
             np.reshape(values, (-1, 1)),

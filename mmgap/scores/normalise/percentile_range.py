@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import LinearNormaliser, clipped
 
 
@@ -14,8 +15,8 @@ class PercentileRangeNormaliser(LinearNormaliser):
     ----------
     low, high : float, default 1 and 99
         The two percentiles, interpolated linearly.
-    reference : {"query", "bank"}, default "query"
-        ``query`` takes the percentiles of each list; ``bank`` those of the scores given to
+    reference : {"query", "calibration"}, default "query"
+        ``query`` takes the percentiles of each list; ``calibration`` those of the scores given to
         ``fit``. A list of fewer than 100 scores has its percentiles next to its ends.
     clip : bool, default False
         Cut to [0, 1]; creates ties at both ends.
@@ -29,7 +30,7 @@ class PercentileRangeNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        Lower percentile of the bank, and the distance to the upper one; ``reference="bank"`` only.
+        Lower percentile of the bank, and the distance to the upper one; with ``calibration`` only.
     n_reference_ : int
         Scores in the bank.
 
@@ -73,7 +74,7 @@ class PercentileRangeNormaliser(LinearNormaliser):
     def _line(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= self.low < self.high <= 100:
             msg = f"need 0 <= low < high <= 100; got low={self.low!r}, high={self.high!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         low, high = np.nanpercentile(scores, [self.low, self.high], axis=1)[..., None]
         # Linear interpolation between equal scores can leave a difference by rounding.
         rounding = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))

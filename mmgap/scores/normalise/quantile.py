@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import REFERENCES, ScoreNormaliser
 
 METHODS = ("mid", "right", "left", "linear")
@@ -14,8 +15,8 @@ class QuantileNormaliser(ScoreNormaliser):
 
     Parameters
     ----------
-    reference : {"bank", "query"}, default "bank"
-        ``bank`` takes the scores given to ``fit``, one normaliser per leg; ``query`` those of the
+    reference : {"calibration", "query"}, default "calibration"
+        ``calibration`` takes the scores given to ``fit``, one per leg; ``query`` those of the
         list itself, which makes ranks of the scores.
     method : {"mid", "right", "left", "linear"}, default "mid"
         Reference scores equal to s count one half (``mid``), fully (``right``) or not (``left``).
@@ -28,7 +29,7 @@ class QuantileNormaliser(ScoreNormaliser):
     Attributes
     ----------
     bank_ : ndarray of shape (n_score,)
-        The reference scores, ascending; ``reference="bank"`` only.
+        The reference scores, ascending; ``reference="calibration"`` only.
 
     Notes
     -----
@@ -53,7 +54,7 @@ class QuantileNormaliser(ScoreNormaliser):
     def __init__(
         self,
         *,
-        reference: str = "bank",
+        reference: str = "calibration",
         method: str = "mid",
         missing: float | str = np.nan,
     ) -> None:
@@ -65,8 +66,8 @@ class QuantileNormaliser(ScoreNormaliser):
     def _needs_fit(self) -> bool:  # type: ignore[override]
         if self.reference not in REFERENCES:
             msg = f"reference must be one of {REFERENCES}; got {self.reference!r}"
-            raise ValueError(msg)
-        return self.reference == "bank"
+            raise MmgapError(msg)
+        return self.reference == "calibration"
 
     def _fit_bank(self, bank: np.ndarray) -> None:
         if self._needs_fit:
@@ -81,7 +82,7 @@ class QuantileNormaliser(ScoreNormaliser):
         n = ascending.size
         if self.method not in METHODS:
             msg = f"method must be one of {METHODS}; got {self.method!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         below = np.searchsorted(ascending, scores, side="left")
         up_to = np.searchsorted(ascending, scores, side="right")
         if self.method == "left":

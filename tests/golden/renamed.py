@@ -1,0 +1,27 @@
+"""What was renamed since the tables were frozen: old name to new name.
+
+A rename anywhere in the package is one line here; the frozen files stay as they are.
+"""
+
+from __future__ import annotations
+
+TABLES: dict[str, str] = {}
+"""Tables."""
+
+COLUMNS: dict[str, str] = {}
+"""Columns, of every table or of one: ``"table/column"``."""
+
+WORDS: dict[str, str] = {}
+"""Whole cells of text, such as the name of a method."""
+
+PARTS: dict[str, str] = {}
+"""Parts of cells and column names, such as a word of the names of several methods."""
+
+DROPPED: set[str] = {"meaning", "reason", "fitted_on", "sees"}
+"""Columns that are gone on purpose, and columns of prose: ``"table/column"`` or ``"column"``."""
+
+LOOSE: dict[str, float] = {"real_": 1e-4, "training": 1e-4}
+"""Tolerance of tables whose name begins so: models and training round as the machine does."""
+
+REFROZEN: dict[str, str] = {}
+"""Tables frozen anew since, and why."""
