@@ -35,7 +35,7 @@ def threshold(
     precision: Annotated[
         float | None, typer.Option(help="Share of relevant pairs wanted among the accepted ones.")
     ] = None,
-    false_accept_rate: Annotated[
+    false_positive_rate: Annotated[
         float | None, typer.Option(help="Share of irrelevant pairs that may be accepted.")
     ] = None,
     confidence: Annotated[
@@ -46,24 +46,24 @@ def threshold(
 ) -> None:
     """Below which score to reject, leg by leg; found on calibration, checked on test queries.
 
-    Example: `mmgap threshold --encoder mini-clip --false-accept-rate 0.001`
+    Example: `mmgap threshold --encoder mini-clip --false-positive-rate 0.001`
 
     A corpus without a calibration split has its queries divided in two by lot.
     """
     from mmgap.scores.threshold import check_target
     from mmgap.strategies import threshold_table
 
-    if (precision is None) == (false_accept_rate is None):
-        msg = "name one target: --precision 0.5 or --false-accept-rate 0.001"
+    if (precision is None) == (false_positive_rate is None):
+        msg = "name one target: --precision 0.5 or --false-positive-rate 0.001"
         raise MmgapError(msg)
-    check_target(precision, false_accept_rate, confidence)
+    check_target(precision, false_positive_rate, confidence)
     tables = []
     for _, calibration, test in each_split(corpus, encoder, condition, language, quiet):
         table = threshold_table(
             calibration,
             test,
             precision=precision,
-            false_accept_rate=false_accept_rate,
+            false_positive_rate=false_positive_rate,
             confidence=confidence,
             n_resamples=200,
         )
@@ -250,14 +250,14 @@ def _print_thresholds(table: pd.DataFrame) -> None:
         if row["threshold"] != row["threshold"]:
             typer.echo("  {leg}: no threshold; {reason}".format_map(row))
             continue
-        row["outcome"] = "reached" if row["holds"] else "missed"
+        row["outcome"] = "reached" if row["reached"] else "missed"
         line = (
             "  {leg}: reject below {threshold:.3f} [{threshold_low:.3f}, {threshold_high:.3f}]; "
-            "accepts {kept:.1%} of the relevant pairs\n    on test queries "
+            "accepts {recall:.1%} of the relevant pairs\n    on test queries "
         ) + (
             "not checked; {reason}"
             if row["reason"]
-            else "{realised:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {realised_kept:.1%}: "
+            else "{observed:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {observed_recall:.1%}: "
             "target {outcome}"
         )
         typer.echo(line.format_map(row))

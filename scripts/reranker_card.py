@@ -32,7 +32,7 @@ DEPTH = 16
 SHOWN = ("text", "image", "fused")
 CEILING = "ceiling of the 16 + 16"
 BOTH = "reranked, both shown"
-Z = "mean of bank z-scores"
+Z = "mean of reference z-scores"
 COSINES = "mean of cosines"
 
 

@@ -209,7 +209,7 @@ def equal_cost_strategies(
     *,
     depths: Sequence[int] = DEPTHS,
     view: View = "average",
-    normalise: str = "bank z",
+    normalise: str = "reference z",
     merge: str = CONVEX,
     cheap_view: View = "text",
     share: float = 0.5,

@@ -280,7 +280,7 @@ def _fit_scales(
     from mmgap.scores.calibrate import CALIBRATORS, fit_legs
     from mmgap.scores.normalise import NORMALISERS
 
-    if name in NORMALISERS and not name.startswith("bank"):
+    if name in NORMALISERS and not name.startswith("reference"):
         return dict.fromkeys(strategy.legs, NORMALISERS[name])
     assert calibration is not None
     scores = {leg: calibration.scores(leg) for leg in strategy.legs}

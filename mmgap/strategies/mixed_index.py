@@ -217,8 +217,8 @@ class MixedIndex:
             both["image"],
             self.relevant if self.leg == "text" else None,
             self.relevant if self.leg == "image" else None,
-            bank_text_scores=banks["text"],
-            bank_image_scores=banks["image"],
+            reference_text_scores=banks["text"],
+            reference_image_scores=banks["image"],
             k=k,
         )[self.leg]
 

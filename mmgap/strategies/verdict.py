@@ -68,7 +68,7 @@ def verdict_family(candidate: Candidate) -> str | None:
     Examples
     --------
     >>> from mmgap.strategies import METHODS
-    >>> verdict_family(METHODS["bank z, mean"]), verdict_family(METHODS["text leg"])
+    >>> verdict_family(METHODS["reference z, mean"]), verdict_family(METHODS["text leg"])
     ('label-free merge', None)
     """
     if isinstance(candidate, TwoStage):

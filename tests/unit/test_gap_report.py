@@ -211,8 +211,8 @@ def test_each_half_is_judged_with_the_other_as_bank() -> None:
         mg.scores.decompose_merge_loss(
             *(found[leg][judged] for leg in ("text", "image")),
             *(good[leg][judged] for leg in ("text", "image")),
-            bank_text_scores=found["text"][bank],
-            bank_image_scores=found["image"][bank],
+            reference_text_scores=found["text"][bank],
+            reference_image_scores=found["image"][bank],
         )
         for judged, bank in ((first, second), (second, first))
     ]
