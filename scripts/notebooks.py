@@ -233,7 +233,7 @@ def _execute_all(
 
 
 def _sources() -> list[Path]:
-    """What every notebook is made from, besides its text."""
+    """List what every notebook is made from, besides its text."""
     files = [
         path
         for folder in ("mmgap", "data")
