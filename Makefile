@@ -21,7 +21,7 @@ suite: $(READY)  ## Print the headline tables, then run every notebook; write fi
 	$(BIN)/mmgap report --quiet
 	$(BIN)/mmgap gap --encoder mini-clip --condition style --quiet
 	$(BIN)/mmgap table two-stage --encoder mini-clip --quiet
-	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2
+	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2 --keep
 
 test: $(READY)  ## Lint, types, all tests, every notebook under nbmake
 	$(BIN)/ruff check .

@@ -1,10 +1,13 @@
 """The candidates of every query: what each leg lists, and what every leg says of it.
 
 A *leg* is one path from the query to a ranked list: ``text`` and ``image`` of a corpus' vectors, or
-any other whose scores are given. Shapes: scores and relevance have one row a query and one column a
-document of the corpus; candidates one row a query and one column a candidate, positions ascending.
-Larger scores are better; NaN stands where the document lacks the modality or the pair is left out.
-Scores and relevance are computed once, by the pool, and passed down.
+any other of theirs, or one whose scores are given. A leg that hides relevant documents from their
+queries (see ``Vectors.ranked_legs``) takes no part.
+
+Shapes: scores and relevance have one row a query and one column a document of the corpus;
+candidates one row a query and one column a candidate, positions ascending. Larger scores are
+better; NaN stands where the document lacks the modality or the pair is left out. Scores and
+relevance are computed once, by the pool, and passed down.
 """
 
 from __future__ import annotations
@@ -118,8 +121,9 @@ class Pool:
         if depth is not None and depth < 1:
             msg = f"depth is {depth}; expected at least 1, or None for whole lists"
             raise MmgapError(msg)
-        self.legs = tuple(vectors.filled_legs if scores is None else scores)
+        self.legs = tuple(vectors.ranked_legs if scores is None else scores)
         if not self.legs:
+            vectors.need_ranked()
             msg = (
                 f"{vectors.encoder.id!r} has no vector for any document of "
                 f"{vectors.corpus.name!r}; it reads {' and '.join(vectors.encoder.modalities)}, "
@@ -259,7 +263,8 @@ class Pool:
         """Scores of some queries by every leg of the vectors."""
         found = {}
         for leg in self.legs:
-            documents, queries = self.vectors.legs[leg].embeddings, self.vectors.queries[rows]
+            documents = self.vectors.legs[leg].embeddings
+            queries = self.vectors.queries_of(leg)[rows]
             parts = [
                 similarity(_widened(queries), _widened(documents[at : at + _DOCUMENTS_AT_ONCE]))
                 for at in range(0, len(documents), _DOCUMENTS_AT_ONCE)

@@ -201,6 +201,7 @@ def judge(
         except (ValueError, ArithmeticError) as error:
             failures[strategy.name] = str(error)
     if not costed:
+        pool.vectors.need_ranked()
         msg = f"none of the strategies can be run: {failures}"
         raise MmgapError(msg)
     corpus = pool.vectors.corpus
@@ -242,6 +243,7 @@ def run_strategies(
     kept = [strategy for strategy in asked if {*strategy.legs} <= {*pool.legs}]
     left_out = [strategy.name for strategy in asked if strategy not in kept]
     if not kept:
+        vectors.need_ranked()
         msg = (
             f"no strategy is left to run: {left_out} need legs that {vectors.encoder.id!r} does "
             f"not have for {vectors.corpus.name!r}; legs with documents: {sorted(pool.legs)}"
@@ -249,7 +251,8 @@ def run_strategies(
         raise MmgapError(msg)
     if left_out:
         lacking = ", ".join(sorted({leg for each in asked for leg in each.legs} - {*pool.legs}))
-        msg = f"{vectors.encoder.id}: no {lacking} leg, so left out: {', '.join(left_out)}"
+        reason = vectors.hole_words() or f"no {lacking} leg"
+        msg = f"{vectors.encoder.id}: {reason}, so left out: {', '.join(left_out)}"
         warnings.warn(msg, MissingLegWarning, stacklevel=2)
     for strategy in kept:
         strategy.refuse_obstacle(vectors, pool.legs, scorer)
@@ -342,6 +345,7 @@ def _cross_fitted(
         corpus.doc_ids,
         joined("indices", -1),
         joined("scores", -np.inf),
+        np.concatenate([each.run.is_complete for each in found])[back],
     )
     totals: dict[str, Any] = {
         name: np.concatenate([getattr(each, name) for each in found])[back]
@@ -416,6 +420,8 @@ def _compared(
         )
     }
     against = np.full(means.shape, np.nan, dtype=object)
+    for column, at in enumerate(best):
+        against[compared[:, column] | test_all, column] = names[at]
     if compared.any():
         of_best = np.stack([values[at, :, column] for column, at in enumerate(best)], axis=1)
         gains = np.moveaxis(values - of_best, 1, 0)[:, compared]
@@ -424,8 +430,7 @@ def _compared(
         found["difference_low"][compared], found["difference_high"][compared] = low, high
         found["effect_size"][compared] = effect_size(gains)
         found["p"][compared] = randomisation_test(gains, rng=rng)
-        for column, at in enumerate(best):
+        for column in range(means.shape[1]):
             rows = compared[:, column]
             found["p_holm"][rows, column] = holm(found["p"][rows, column])
-            against[rows | test_all, column] = names[at]
     return {"against": against, **found}

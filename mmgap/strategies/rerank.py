@@ -333,10 +333,10 @@ def _steps(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 class PairScorer:
     """Scores of pairs of one corpus, from memory, from disk, or from the reranker.
 
-    What ``corpus.left_out`` takes from a pair is not shown to the reranker either, nor is an image
-    that was skipped when embedding. ``cache`` is True for the user's cache folder
-    (``MMGAP_CACHE``), a path, or False; scores are found again by the content of query and document
-    and by the reranker's fingerprint, so also by another corpus that holds the same pair.
+    A modality that must not be ranked (``Vectors.ranked_legs``) is not shown to the reranker
+    either, nor is an image that was skipped when embedding. ``cache`` is True for the user's cache
+    folder (``MMGAP_CACHE``), a path, or False; scores are found again by the content of query and
+    document and by the reranker's fingerprint, so also by another corpus that holds the same pair.
     ``batch_size`` is the reranker's; ``chunk`` pairs are scored and then written to disk, which is
     what a killed run loses at most (None: 4096 for a reranker that reads ahead, else 128).
     ``image_side`` shrinks larger images to this longest side. ``n_new`` counts the calls made:
@@ -388,11 +388,7 @@ class PairScorer:
 
     def shows(self, modality: str, documents: np.ndarray) -> np.ndarray:
         """Whether the reranker may see this modality of each document (-1: of none)."""
-        has, left_out = self._has[modality]
-        shown = (documents >= 0) & has[np.maximum(documents, 0)]
-        if len(left_out):
-            shown &= ~np.isin(self._codes(documents), left_out)
-        return shown
+        return (documents >= 0) & self._has[modality][np.maximum(documents, 0)]
 
     def takes(self, shown: str) -> bool:
         """Whether the reranker takes a text query with such a document."""
@@ -566,26 +562,17 @@ class PairScorer:
         return key
 
 
-def _shown_modalities(vectors: Vectors) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Which documents have a modality, and the pairs (as codes) that must not be shown it."""
+def _shown_modalities(vectors: Vectors) -> dict[str, np.ndarray]:
+    """Which documents the reranker may see a modality of; none of one that must not be ranked."""
     documents = vectors.corpus.documents
-    has: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    has = {}
     for modality in LEGS:
-        left_out = np.array(
-            [
-                row * len(documents) + vectors.corpus.position(doc_id)
-                for row, query_id in enumerate(vectors.corpus.query_ids)
-                for doc_id, name in vectors.corpus.left_out.get(query_id, ())
-                if name == modality
-            ],
-            dtype=np.int64,
-        )
         there = np.array([_has(document, modality) for document in documents], dtype=bool)
         if modality in vectors.legs:  # an image that could not be read has no vector
             embedded = np.zeros(len(documents), dtype=bool)
             embedded[vectors.legs[modality].positions] = True
             there &= embedded
-        has[modality] = there, left_out
+        has[modality] = there & (modality not in vectors.holes)
     return has
 
 

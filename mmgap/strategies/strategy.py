@@ -154,6 +154,8 @@ class Strategy:
 
     def obstacle(self, vectors: Vectors, legs: Sequence[str], scorer: PairScorer | None) -> str:
         """Why it cannot be run on these vectors and legs; empty where it can."""
+        if vectors.holes.keys() & {*self.legs} - {*legs}:
+            return f"queries are the documents' own {' and '.join(vectors.holes)}s"
         lacking = [leg for leg in self.legs if leg not in legs]
         if lacking:
             return f"{vectors.encoder.id} has no {' and no '.join(lacking)} leg here"
@@ -307,7 +309,17 @@ class FittedStrategy:
                     total += records[name].sum(axis=1, dtype=np.float64)
         corpus = pool.vectors.corpus
         documents = np.where(np.isnan(scores), -1, candidates.documents)
-        run = Run.from_scores(strategy.name, corpus.query_ids, corpus.doc_ids, documents, scores)
+        # Where every leg ends before the depth, the list holds all that can be ranked.
+        longest = np.inf if strategy.search_depth is None else strategy.search_depth
+        ended = [mask.sum(axis=1) < longest for mask in candidates.listed.values()]
+        run = Run.from_scores(
+            strategy.name,
+            corpus.query_ids,
+            corpus.doc_ids,
+            documents,
+            scores,
+            complete=np.all(ended, axis=0),
+        )
         return CostedRun(
             strategy,
             run,

@@ -83,6 +83,8 @@ def leaderboard(
         from mmgap.strategies.catalogue import METHODS
 
         methods = METHODS.values()
+    for given in (calibration, test):
+        (given.vectors if isinstance(given, Pool) else given).need_ranked()
     judged = judge(methods, test, calibration, measures=measures)
     strategies = judged.strategies
     legs = [strategy.name for strategy in strategies if strategy.family == "leg"]
@@ -255,7 +257,7 @@ def two_stage_table(
     table["published_applies"] = about["corpus"] in PUBLISHED_CORPORA and all(
         model in name for model, name in models
     )
-    table["note"] = table["strategy"].map(judged.failures).fillna("")
+    table["note"] = [judged.failures.get(name, "") for name in names]
     return table
 
 
@@ -696,6 +698,7 @@ def label_budget(
     rng = np.random.default_rng(0) if rng is None else rng
     calibration, test = (Pool.of(each, max(DEPTH, cut_off)) for each in (calibration, test))
     for pool in (calibration, test):
+        pool.vectors.need_ranked()
         need_both_legs(pool.vectors)
     # Mean and standard deviation of each leg.
     scale = {

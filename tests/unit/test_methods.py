@@ -27,6 +27,8 @@ from mmgap.strategies import (
     split_queries,
     worse_direction,
 )
+from mmgap.strategies.method import Method
+from mmgap.strategies.recipes import Combined
 from mmgap.strategies.strategy import LABELLED_PAIRS, NOTHING
 
 NAN = np.nan
@@ -327,14 +329,14 @@ def test_a_query_without_an_answer_in_that_modality_is_named() -> None:
         one_entry_per_modality(vectors, "text")
 
 
-def favour(leg: str) -> Strategy:
+def favour(leg: str) -> Method:
     """Whatever is asked, this modality comes first."""
     worth = {"text": (1e6, 0.0), "image": (0.0, 1e6)}[leg]
 
     def first(text: np.ndarray, image: np.ndarray) -> np.ndarray:
         return comb_mean(text + worth[0], image + worth[1])
 
-    return Strategy(f"always {leg} first", merge=first)
+    return Method(f"always {leg} first", "raw", NOTHING, "both scores", Combined(first))
 
 
 def test_who_favours_one_modality_loses_in_the_mirror() -> None:

@@ -22,6 +22,7 @@ from mmgap.strategies import (
     score_contrasts,
     score_distributions,
 )
+from mmgap.strategies.candidates import NOT_LISTED
 from mmgap.strategies.distributions import distribution_frame
 
 
@@ -134,10 +135,8 @@ def test_depth_cuts_the_legs_not_the_scores(vectors: Vectors) -> None:
 def test_candidates_are_unique_and_padded(vectors: Vectors) -> None:
     candidates = Pool(vectors, depth=2).candidates
     (row,) = candidates.documents
-    assert sorted(row[row >= 0]) == [0, 1, 2]  # text: d0 d1; image: d2 d1
-    assert (row == -1).sum() == 1
-    assert np.isnan(candidates.scores["text"][0, row == -1]).all()
-    assert not candidates.listed["text"][0, row == -1].any()
+    assert row.tolist() == [0, 1, 2]  # text: d0 d1; image: d2 d1
+    assert candidates.ranks["image"][0].tolist() == [NOT_LISTED, 2, 1]
 
 
 def test_relevance_and_distributions_follow_the_judgments(vectors: Vectors) -> None:
@@ -202,10 +201,25 @@ def test_a_pair_left_out_has_no_score(kind: str, request: pytest.FixtureRequest)
 
 
 @pytest.mark.parametrize("kind", ["vectors", "late"])
-def test_the_next_document_takes_the_place_of_a_pair_left_out(
+def test_a_leg_with_a_hole_is_not_ranked(kind: str, request: pytest.FixtureRequest) -> None:
+    less = leave_out(request.getfixturevalue(kind), ("d0", "text"))
+    assert less.ranked_legs == ("image",)
+    assert list(Pool(less, depth=4).candidates.scores) == ["image"]
+    with pytest.warns(MissingLegWarning, match="no text leg can be ranked where queries are the"):
+        runs = run_strategies(less)
+    assert [run.name for run in runs] == ["image leg"]
+    for strategy in (Strategy("t", ("text",)), Strategy("mean", merge="mean")):
+        with pytest.raises(MmgapError, match=r"'q' must not meet the text of document 'd0'"):
+            run_strategies(less, [strategy])
+    assert Pool(less).legs == ("image",)
+
+
+@pytest.mark.parametrize("kind", ["vectors", "late"])
+def test_a_document_left_out_of_both_legs_leaves_no_hole(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    less = leave_out(request.getfixturevalue(kind), ("d0", "text"))
+    less = leave_out(request.getfixturevalue(kind), ("d0", "text"), ("d0", "image"))
+    assert less.ranked_legs == ("text", "image")
     found = Pool(less, depth=1).candidates
     assert found.documents[0].tolist() == [1, 2]  # text 30 degrees instead of 10; image 20
     assert found.listed["text"][0].tolist() == [True, False]
@@ -214,21 +228,9 @@ def test_the_next_document_takes_the_place_of_a_pair_left_out(
     )
 
 
-def test_a_document_left_out_of_one_leg_keeps_the_other(vectors: Vectors) -> None:
-    less = leave_out(vectors, ("d0", "text"))
-    found = Pool(less, depth=4).candidates
-    (row,) = np.flatnonzero(found.documents[0] == 0)
-    assert np.isnan(found.scores["text"][0, row])
-    assert found.scores["image"][0, row] == pytest.approx(cos(80), abs=1e-6)
-    assert ranking(less, Strategy("mean", merge="mean"))["d0"] == pytest.approx(cos(80), abs=1e-6)
-    assert ranking(less, Strategy("rrf", merge="rrf"))["d0"] == pytest.approx(1 / (60 + 4))
-
-
 def test_lists_end_where_nothing_more_counts(vectors: Vectors) -> None:
-    less = leave_out(vectors, ("d0", "text"), ("d1", "text"))
-    assert list(ranking(less, Strategy("t", ("text",)))) == ["d2"]
-    nothing = leave_out(vectors, ("d0", "text"), ("d1", "text"), ("d2", "text"))
-    assert ranking(nothing, Strategy("t", ("text",))) == {}
+    gone = [(name, leg) for name in ("d0", "d1") for leg in ("text", "image")]
+    assert list(ranking(leave_out(vectors, *gone), Strategy("t", ("text",)))) == ["d2"]
 
 
 def test_measures_do_not_see_pairs_left_out(vectors: Vectors) -> None:
