@@ -1,0 +1,5 @@
+"""``python -m mmgap.cli`` is the command ``mmgap``."""
+
+from mmgap.cli import main
+
+main()
