@@ -72,10 +72,8 @@ def report(
     return Report(*(_names_first(pd.concat(frames)) for frames in (recalls, distributions)))
 
 
-def groups_of(corpus: Corpus, by: str | None) -> pd.Series | None:
+def groups_of(corpus: Corpus, by: str) -> pd.Series:
     """Return the field of the queries that groups them; those without it are one more group."""
-    if by is None:
-        return None
     queries = corpus.query_frame()
     if by not in queries:
         fields = ", ".join(str(column) for column in queries if column != "text") or "none"
@@ -92,12 +90,10 @@ def grouped_recall(
 
     runs = run_strategies(vectors, strategies, cut_off=k)
     queries = vectors.corpus.query_frame()
-    groupings = {"all": pd.Series("all", index=queries.index)}
-    for name in GROUPINGS:
-        if name in queries:
-            groupings[name] = groups_of(vectors.corpus, name)
+    everyone = pd.Series("all", index=queries.index)
     tables = []
-    for name, groups in groupings.items():
+    for name in ("all", *(each for each in GROUPINGS if each in queries)):
+        groups = everyone if name == "all" else groups_of(vectors.corpus, name)
         table = recall_table(runs, vectors.corpus.qrels, k=k, by=groups.rename("group"))
         table.insert(1, "group_by", name)
         tables.append(table)

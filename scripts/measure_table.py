@@ -26,15 +26,16 @@ BibTeX: [measures.bib](measures.bib).
 
 - **of**: both modalities together, or each one alone.
 - **pairs**: whether row i of the images must belong to row i of the texts.
-- **nothing**: how the level of nothing is made: *labels*, image and text exchanged within random
-  pairs, so that there is no gap; *pairing*, texts shuffled, so that nothing belongs together.
+- **null**: how the null level is made: *labels*, image and text exchanged within random pairs, so
+  that there is no gap; *half labels*, within exactly half of the pairs, so that no remainder of the
+  gap gives the null a direction; *pairing*, texts shuffled, so that nothing belongs together.
 - **unchanged by**: what may be done to the embeddings without changing the number. A test holds
   every entry.
 
 """
 
 
-COLUMNS = ["measure", "symbol", "what it is", "range", "larger means", "of", "pairs", "nothing"]
+COLUMNS = ["measure", "symbol", "what it is", "range", "larger means", "of", "pairs", "null"]
 COLUMNS += ["unchanged by", "source"]
 
 

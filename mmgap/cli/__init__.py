@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-import click
 import typer
 
 from mmgap.cli import corpus, merges, models, report, two_stage
@@ -31,19 +30,16 @@ SPELLED = {"on_error='skip'": "--on-error skip", 'on_error="skip"': "--on-error 
 """What messages call by its name in Python, and its name here."""
 
 
+PARTS = {"--split", "--condition", "--language"}
+"""No options: the parts of a corpus are named with it."""
+
+
 def main() -> None:
     """Run the command: an error is one line and status 2, a missing library status 1."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        _say("stopped; what was computed is kept")
-        sys.exit(130)
-    except click.UsageError as error:
-        _say(f"{error.format_message()}{_hint(error)}; see --help")
-        sys.exit(2)
+        _refuse_parts(sys.argv[1:])
+        app()
     except (MmgapError, OSError) as error:
         _say(str(error))
         sys.exit(2)
@@ -52,22 +48,20 @@ def main() -> None:
         sys.exit(1)
 
 
+def _refuse_parts(arguments: list[str]) -> None:
+    if wrong := PARTS & {argument.partition("=")[0] for argument in arguments}:
+        msg = (
+            f"{wrong.pop()} is no option: a part is named with its corpus, as in --corpus "
+            "pictograms/calibration/style/de. Only pictograms has conditions and languages, "
+            "corpora of 'mmgap corpus list' take NAME/SPLIT, a folder of your own has no parts"
+        )
+        raise MmgapError(msg)
+
+
 def _say(message: str) -> None:
     for python, option in SPELLED.items():
         message = message.replace(python, option)
     typer.secho(plain(f"mmgap: {message}"), err=True, fg="red")
-
-
-def _hint(error: click.UsageError) -> str:
-    """Say where the parts of a corpus are named, to whoever looks for an option."""
-    option = getattr(error, "option_name", "")
-    if option in {"--split", "--condition", "--language"}:
-        return (
-            f"; pictograms alone has {option[2:]}s, named with it: --corpus "
-            "pictograms/calibration/style/de. Other corpora of 'mmgap corpus list' take "
-            "NAME/SPLIT, a folder of your own has no parts"
-        )
-    return ""
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object) -> None:

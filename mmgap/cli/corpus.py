@@ -136,8 +136,8 @@ def fetch(
     facts = find_corpus(corpus_id)
     if sample is not None and not facts.samples:
         msg = (
-            f"corpus {facts.id!r} cannot be fetched in part; fetch it whole and sample queries with "
-            "--sample N of 'mmgap report'"
+            f"corpus {facts.id!r} cannot be fetched in part; fetch it whole and sample queries "
+            "with --sample N of 'mmgap report'"
         )
         raise MmgapError(msg)
     for line in _costs(facts, sampled=sample is not None):

@@ -85,12 +85,12 @@ def table(
     from mmgap.strategies import run_strategies
 
     pools = job.pools()
-    for pool in pools:
-        groups_of(pool, by)
+    for pool in pools if by else ():
+        groups_of(pool, by or "")
     for vectors in job.vectors(pools):
         pool = vectors.corpus
         runs = run_strategies(vectors, cut_off=k)
-        found = recall_table(runs, pool.qrels, k=k, by=groups_of(pool, by))
+        found = recall_table(runs, pool.qrels, k=k, by=groups_of(pool, by) if by else None)
         shown = format_table(found).map(on_two_lines).reset_index()
         print_table(f"{pool.name}, {vectors.encoder.id}: percent [95 % CI]", shown)
 
@@ -112,9 +112,9 @@ def gap(
     pools, references = job.pools(), job.calibration()
     found = []
     for encoder in job.encoders(pools):
-        for pool, reference in zip(pools, references or [None] * len(pools), strict=True):
+        for at, pool in enumerate(pools):
             vectors = job.embed(pool, encoder)
-            fitted_on = None if reference is None else job.embed(reference, encoder)
+            fitted_on = job.embed(references[at], encoder) if references else None
             found.append(gap_report(vectors, k=k, calibration=fitted_on))
     names = ["corpus", "encoder"]
     tables = [each.to_frame().assign(corpus=each.corpus, encoder=each.encoder) for each in found]

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def plain(text: object) -> str:
-    """Return text that no terminal obeys.
+    r"""Return text that no terminal obeys.
 
     Examples
     --------
     >>> plain("a" + chr(27) + "[31m red [bold]")
-    'a\\\\x1b[31m red [bold]'
+    'a\\x1b[31m red [bold]'
     """
     return "".join(
         letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1]
@@ -44,7 +44,8 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=Text(plain(title)), title_justify="left")
+    say(title)
+    grid = Table()
     for column in table:
         grid.add_column(
             Text(plain(column)),

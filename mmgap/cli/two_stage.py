@@ -22,7 +22,7 @@ SETTINGS: dict[str, tuple[Any, Any]] = {
     "pool": (("full", "restricted"), None),
     "sample": (int, None),
     "duplicates": (("max", "first"), "max"),
-    "refill": (("no", "yes"), "no"),
+    "backfill": (("no", "yes"), "no"),
     "average": (("after", "before"), "after"),
     "ties": (("expected", "index", "doc_id"), "expected"),
     "mean": (("macro", "micro"), "macro"),
@@ -81,7 +81,7 @@ def two_stage(
     rows = seed_strategies(
         depth=used["depth"],
         duplicates=used["duplicates"],
-        refill=used["refill"] == "yes",
+        refill=used["backfill"] == "yes",
         average=used["average"],
     )
     if used["pool"] is not None and job.corpus.partition("@")[0].partition("/")[0] != "edis":
@@ -163,7 +163,7 @@ def _decided(corpus: Corpus, model: Reranker | None, used: dict[str, Any]) -> pd
         f"min_grade={corpus.qrels.min_grade if grade is None else grade}",
         f"{corpus.name}: {len(corpus.documents)} documents",
         f"{len(corpus.queries)} queries, {said('sample')}",
-        said("duplicates", "refill"),
+        said("duplicates", "backfill"),
         said("average"),
         said("ties"),
         said("dim", "query_prompt", "max_words"),

@@ -7,7 +7,7 @@ import io
 import urllib.request
 import uuid
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import HTTPException
@@ -200,9 +200,11 @@ def load_features(
         where = "" if isinstance(image, np.ndarray) else f" of {image}"
         sides = {f"images{where}": stacked[0], f"texts{where}": stacked[1]}
     else:
-        sides = {_called("image", image): image, _called("text", text): text}
+        sides = {_called("image", image): image}
+        # One file may serve twice, e.g. the texts as queries: a name of its own for each.
+        sides[_fresh("texts", _called("text", text), sides)] = text
     if queries is not None:
-        sides[_called("query", queries)] = queries
+        sides[_fresh("queries", _called("query", queries), sides)] = queries
     rows = {called: _rows(called, source) for called, source in sides.items()}
     corpus = _pairs(name or f"{PREFIX}{label}", rows, ids, encoder_name, rejects)
     rejects.warn(corpus.name)
@@ -285,6 +287,10 @@ def _of_folder(
 
 def _called(side: str, source: Source) -> str:
     return f"the {side} array" if isinstance(source, np.ndarray) else str(source)
+
+
+def _fresh(role: str, called: str, taken: Container[str]) -> str:
+    return f"{called} as {role}" if called in taken else called
 
 
 def _rows(called: str, source: Source) -> np.ndarray:

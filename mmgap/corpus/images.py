@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import zipfile
@@ -11,12 +12,17 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from mmgap.errors import ImageError
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused; 256 MiB once decoded, Pillow's own limit."""
+
+MAX_SCALED_PIXELS = 2**25
+"""Nor may an image have more than these once its shorter edge is scaled to a model's size."""
+
+_SHORT_EDGE = 224
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Formats that are read; of an animation, the first frame. None of them starts a program."""
@@ -62,15 +68,23 @@ class ImageFile:
             raise ImageError(msg)
         return data
 
-    def open(self) -> Image.Image:
+    def open(self, sha256: str | None = None, short_edge: int | None = None) -> Image.Image:
         """Return the decoded image in RGB, upright, transparency laid on white.
+
+        With the ``sha256`` of the bytes that were read before, a file that was overwritten since
+        is an error: its vector or score would be stored under the old content.
+        For ``short_edge`` see :func:`as_rgb`.
 
         Raises
         ------
         ImageError
             If it cannot be read, is no image, is cut short or has over ``MAX_PIXELS`` pixels.
         """
-        return decode(self.read_bytes(), self.name)
+        data = self.read_bytes()
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            msg = f"image {self.name} was changed while the corpus was read; start again"
+            raise ImageError(msg)
+        return decode(data, self.name, short_edge)
 
     def _read_file(self) -> bytes:
         try:
@@ -85,7 +99,7 @@ class ImageFile:
     def _read_member(self, member: str) -> bytes:
         try:
             path = os.fspath(self.path)
-            archive = _open_zip(path, os.stat(path).st_mtime_ns, os.getpid())  # noqa: PTH116
+            archive = _open_zip(path, version(path), os.getpid())
             with _zip_lock:
                 return archive.read(member)
         except FileNotFoundError as error:
@@ -103,7 +117,7 @@ class ImageFile:
             raise ImageError(msg) from error
 
 
-def decode(data: bytes, name: str) -> Image.Image:
+def decode(data: bytes, name: str, short_edge: int | None = None) -> Image.Image:
     """Return the image in these bytes in RGB, upright, transparency laid on white.
 
     Parameters
@@ -112,11 +126,13 @@ def decode(data: bytes, name: str) -> Image.Image:
         A whole file in one of ``FORMATS``.
     name : str
         What an error calls it.
+    short_edge : int, optional
+        See :func:`as_rgb`.
 
     Raises
     ------
     ImageError
-        If it is no image, is cut short or has more than ``MAX_PIXELS`` pixels.
+        If it is no image, is cut short, has more than ``MAX_PIXELS`` pixels or is too thin.
     """
     too_large = (
         f"image {name} has more than {MAX_PIXELS:,} pixels and may be a decompression bomb; "
@@ -139,27 +155,107 @@ def decode(data: bytes, name: str) -> Image.Image:
         raise ImageError(msg) from error
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(too_large)
-    return _as_rgb(image, name)
+    return as_rgb(image, f"image {name}", short_edge)
 
 
-def _as_rgb(image: Image.Image, name: str) -> Image.Image:
-    if image.mode in {"I", "F"}:
-        msg = f"image {name} has 32-bit pixels of unknown range; convert it to 8 bits a channel"
+def as_rgb(image: Image.Image, name: str, short_edge: int | None = None) -> Image.Image:
+    """Return an image in RGB, upright, transparency laid on white: the one conversion of mmgap.
+
+    Corpora, encoders and rerankers all use it, so one image has one vector whichever way it came.
+    Orientation is read from EXIF; damaged EXIF is passed over. Of 16-bit pixels the high byte
+    counts. The result carries no metadata, so converting it again changes nothing.
+
+    ``name`` is what an error calls the image. Models mostly scale the shorter edge to
+    ``short_edge`` (224 by default); what would have over ``MAX_SCALED_PIXELS`` pixels then is
+    refused, since one pixel by 30,000 would take gigabytes.
+
+    >>> as_rgb(Image.new("RGBA", (1, 1)), "image 1").getpixel((0, 0))
+    (255, 255, 255)
+    """
+    if not isinstance(image, Image.Image):
+        msg = f"{name} is of type {type(image).__name__}; expected a PIL image: Image.open(path)"
         raise ImageError(msg)
-    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip it to white
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    if type(image) is Image.Image and image.mode == "RGB" and not image.info:
+        rgb = image
+    else:
+        rgb = _converted(image, name)
+    short, long = sorted(rgb.size)
+    if not short:
+        msg = f"{name} is {rgb.width} x {rgb.height} pixels; expected at least one. Drop it"
+        raise ImageError(msg)
+    if long / short * (short_edge or _SHORT_EDGE) ** 2 > MAX_SCALED_PIXELS:
+        msg = (
+            f"{name} is {rgb.width} x {rgb.height} pixels, too long and thin: a model that scales "
+            f"its shorter edge to {short_edge or _SHORT_EDGE} would make over "
+            f"{MAX_SCALED_PIXELS:,} pixels of it; cut it into parts, or drop it"
+        )
+        raise ImageError(msg)
+    return rgb
+
+
+def _converted(image: Image.Image, name: str) -> Image.Image:
+    try:
+        _load(image)
+        image = _upright(image)
+        if image.mode.startswith("I;16"):  # Pillow's own conversion would clip it to white
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image)
+        rgb = image.convert("RGB") if image.mode not in {"I", "F"} else None
+    except Exception as error:  # damaged bytes can make a decoder raise anything
+        msg = f"{name} is damaged or cut short ({error}); fetch it again or drop it"
+        raise ImageError(msg) from error
+    if rgb is None:
+        msg = f"{name} has 32-bit pixels of unknown range; convert it to 8 bits a channel"
+        raise ImageError(msg)
+    rgb.info = {}
+    return rgb
+
+
+def _load(image: Image.Image) -> None:
+    """Read the pixels, of which ``Image.open`` reads none."""
+    path = getattr(image, "filename", "")
+    try:
+        if path:  # Pillow 13 maps turned TIFFs into memory with width and height exchanged
+            image.filename = ""  # type: ignore[attr-defined]
+        image.load()
+    finally:
+        if path:
+            image.filename = path  # type: ignore[attr-defined]
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What EXIF's orientation asks for."""
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(image.getexif().get(0x0112, 1))
+    except Exception:
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def version(path: str) -> tuple[int, ...]:
+    """Tell versions of a file apart; its time of change alone may be set back."""
+    found = os.stat(path)  # noqa: PTH116
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 _zip_lock = threading.Lock()
 
 
 @lru_cache(maxsize=64)
-def _open_zip(path: str, modified: int, process: int) -> zipfile.ZipFile:  # noqa: ARG001
+def _open_zip(path: str, version: tuple[int, ...], process: int) -> zipfile.ZipFile:  # noqa: ARG001
     """Return an open zip; a changed file or a forked process gets a handle of its own."""
     return zipfile.ZipFile(path)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmgap.corpus.images import ImageFile
+from mmgap.corpus.images import ImageFile, version
 from mmgap.errors import CorpusError, ImageError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class ParquetImage(ImageFile):
         """
         try:
             path = os.fspath(self.path)
-            changed = os.stat(path).st_mtime_ns  # noqa: PTH116
-            cell = _cells(path, changed, self.group, self.column)[self.row].as_py()
+            cell = _cells(path, version(path), self.group, self.column)[self.row].as_py()
         except (OSError, ValueError, IndexError, KeyError) as error:  # pyarrow's are ValueErrors
             msg = f"image {self.name} cannot be read ({error}); fetch the file again"
             raise ImageError(msg) from error
@@ -158,7 +157,7 @@ def _child(field: pa.Field, name: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _cells(path: str, changed: int, group: int, column: str) -> Any:  # noqa: ARG001
+def _cells(path: str, version: tuple[int, ...], group: int, column: str) -> Any:  # noqa: ARG001
     """Return a column of a row group; a changed file is read anew."""
     file = open_parquet(path)
     field = file.schema_arrow.field(column)

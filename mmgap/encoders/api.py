@@ -14,6 +14,7 @@ import numpy as np
 from mmgap.encoders.api_client import JINA, ApiClient, ApiLimits, in_order, provider_of
 from mmgap.encoders.base import EncoderInfo, Role
 from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.encoders.st_inputs import rgb
 from mmgap.encoders.truncation import check_dim, truncate
 from mmgap.errors import EncoderError
 
@@ -264,7 +265,7 @@ def as_base64(image: Image.Image, shortest_edge: int | None = None) -> str:
     """
     from PIL import Image as Pillow
 
-    image = image.convert("RGB")
+    image = rgb(image, "an image", shortest_edge)
     if shortest_edge is not None and min(image.size) > shortest_edge:
         scale = shortest_edge / min(image.size)
         size = (round(image.width * scale), round(image.height * scale))

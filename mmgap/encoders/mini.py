@@ -22,6 +22,7 @@ from torch import nn
 from mmgap import paths
 from mmgap._compat import ensure_torchvision
 from mmgap.encoders.base import EncoderInfo, Role
+from mmgap.encoders.st_inputs import rgb
 from mmgap.errors import EncoderError, MissingExtraError
 
 MINI_IDS = ("mini-clip", "mini-siglip", "mini-aligned", "mini-untrained")
@@ -243,10 +244,10 @@ def square_array(images: Sequence[Image.Image], side: int) -> np.ndarray:
     [255, 0, 0, 255]
     """
     squares = np.full((len(images), side, side, 3), 255, dtype=np.uint8)
-    for square, image in zip(squares, images, strict=True):
+    for at, (square, given) in enumerate(zip(squares, images, strict=True)):
+        fitted = image = rgb(given, f"image {at}")
         ratio = side / max(image.size)
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-        fitted = image.convert("RGB")
         if fitted.size != size:
             fitted = fitted.resize(size, Image.Resampling.BICUBIC)
         left, top = (side - size[0]) // 2, (side - size[1]) // 2

@@ -17,6 +17,7 @@ from mmgap.encoders.catalog import ModelFacts
 from mmgap.encoders.checkpoint import fingerprint, licence, local_folder
 from mmgap.encoders.device import pick_device, pick_dtype
 from mmgap.encoders.loading import loading
+from mmgap.encoders.st_inputs import rgb
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import EncoderError
 
@@ -170,7 +171,8 @@ class MultiVectorEncoder:
                 "model such as ColPali"
             )
             raise EncoderError(msg)
-        return self._encode(list(images), self._tower.images, batch_size, normalize=normalize)
+        images = [rgb(image, f"image {at}") for at, image in enumerate(images)]
+        return self._encode(images, self._tower.images, batch_size, normalize=normalize)
 
     def _encode(
         self,

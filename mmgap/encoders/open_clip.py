@@ -178,7 +178,8 @@ class OpenClipEncoder:
         """Return float32 vectors of shape (n_image, dim), in the order given."""
         if not len(images):
             return np.empty((0, self._dim), dtype=np.float32)
-        images = [rgb(image, f"image {position}") for position, image in enumerate(images)]
+        side = self.info.image_size
+        images = [rgb(image, f"image {at}", side) for at, image in enumerate(images)]
         vectors = in_batches(images, self._image_vectors, batch_size=batch_size)
         return truncate(vectors, self._dim, normalize=normalize)
 

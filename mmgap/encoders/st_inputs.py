@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmgap.errors import EncoderError
+from mmgap.corpus.images import as_rgb
+from mmgap.errors import EncoderError, ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,30 +59,14 @@ def image_tokens(vision: Any) -> int:
     return (side // patch) ** 2 + 1
 
 
-def rgb(image: Any, what: str) -> Image.Image:
-    """Return an image in the colours that models expect.
+def rgb(image: Any, what: str, short_edge: int | None = None) -> Image.Image:
+    """Return an image as :func:`mmgap.corpus.images.as_rgb` does; an error names ``what``.
 
-    Parameters
-    ----------
-    image : PIL image
-        Of any mode; transparent places become what their hidden colour is.
-    what : str
-        Which one it is, for the message.
-
-    Raises
-    ------
-    EncoderError
-        If it is no image, for instance a path.
-
-    Examples
-    --------
     >>> rgb("cat.png", "image 3")
     Traceback (most recent call last):
     mmgap.errors.EncoderError: image 3 is of type str; expected a PIL image: Image.open(path)
     """
-    from PIL import Image
-
-    if not isinstance(image, Image.Image):
-        msg = f"{what} is of type {type(image).__name__}; expected a PIL image: Image.open(path)"
-        raise EncoderError(msg)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    try:
+        return as_rgb(image, what, short_edge)
+    except ImageError as error:
+        raise EncoderError(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.gap.embeddings import need_rows, unit_rows
+from mmgap.gap.embeddings import need_rows, one_draw, unit_rows
 from mmgap.gap.l2m import L2M
 from mmgap.gap.measure import Measure
 from mmgap.gap.pairs import cosine_over_pairs
@@ -44,7 +44,7 @@ def cone(embeddings: np.ndarray) -> float:
     >>> round(cone(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])), 6)
     0.333333
     """
-    return float(_weighted(embeddings, np.ones((1, len(embeddings))))[0])
+    return float(_weighted(embeddings, one_draw(embeddings))[0])
 
 
 def _weighted(embeddings: np.ndarray, weights: np.ndarray) -> np.ndarray:

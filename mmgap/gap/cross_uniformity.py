@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmgap.errors import MmgapError
-from mmgap.gap.embeddings import need_rows, paired_rows
+from mmgap.gap.embeddings import need_rows, one_draw, paired_rows
 from mmgap.gap.measure import Measure
 from mmgap.gap.pairs import gaussian_over_pairs
 
@@ -55,7 +55,7 @@ def cross_uniformity(
     if not t > 0:
         msg = f"t, the sharpness of the Gaussian, must be above 0; got {t}"
         raise MmgapError(msg)
-    weights = np.ones((1, len(image_embeddings)))
+    weights = one_draw(image_embeddings)
     return float(_weighted(image_embeddings, text_embeddings, weights, t)[0])
 
 

@@ -263,7 +263,7 @@ GAP_SHARE_TOP1 = Measure(
     invariances=_INVARIANCES,
     reference=L2I.reference,
     bibtex=L2I.bibtex,
-    null="labels",
+    null="half labels",
     weighted=_weighted_share(1),
 )
 GAP_SHARE_TOP8 = Measure(
@@ -278,6 +278,6 @@ GAP_SHARE_TOP8 = Measure(
     invariances=_INVARIANCES,
     reference=L2I.reference,
     bibtex=L2I.bibtex,
-    null="labels",
+    null="half labels",
     weighted=_weighted_share(8),
 )

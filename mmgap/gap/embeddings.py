@@ -36,7 +36,11 @@ def unit_rows(name: str, embeddings: np.ndarray) -> np.ndarray:
     >>> unit_rows("image_embeddings", np.array([[3.0, 4.0]]))
     array([[0.6, 0.8]])
     """
-    rows = np.asarray(embeddings)
+    try:
+        rows = np.asarray(embeddings)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors with gradients
+        msg = f"{name} cannot be read as an array ({error}); give one of shape (n, dim)"
+        raise MmgapError(msg) from error
     if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
         msg = (
             f"{name} must be real numbers of shape (n, dim), one row for each item, and hold at "
@@ -126,6 +130,17 @@ def need_rows(name: str, rows: np.ndarray, least: int, why: str) -> None:
     if len(rows) < least:
         msg = f"{why} needs at least {least} rows of {name}; got {len(rows)}"
         raise MmgapError(msg)
+
+
+def one_draw(embeddings: np.ndarray) -> np.ndarray:
+    """Weights that count each row once; what is no array of rows is refused by whoever reads it.
+
+    Examples
+    --------
+    >>> one_draw(np.ones((2, 3)))
+    array([[1., 1.]])
+    """
+    return np.ones((1, len(embeddings) if hasattr(embeddings, "__len__") else 1))
 
 
 def row_blocks(

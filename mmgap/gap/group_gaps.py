@@ -293,5 +293,5 @@ GAP_ORTHOGONALITY = Measure(
     ),
     reference=_REFERENCE,
     bibtex=_BIBTEX,
-    null="labels",
+    null="half labels",
 )

@@ -62,11 +62,11 @@ def k_occurrence(
     array([0, 2, 0])
     """
     query = unit_rows("queries", queries)
-    n_document = len(documents)
-    if not 1 <= k <= n_document:
+    n_document = len(documents) if hasattr(documents, "__len__") else 0
+    if not (isinstance(k, int | np.integer) and 1 <= k <= n_document):
         msg = (
-            f"k is {k} and there are {n_document} documents; expected k from 1 to the number of "
-            "documents. Give a smaller k"
+            f"k is {k!r} and there are {n_document} documents; expected a whole number from 1 to "
+            "the number of documents. Give a smaller k"
         )
         raise MmgapError(msg)
     best = np.full((len(query), k), -np.inf)

@@ -154,10 +154,11 @@ def need_neighbours(k: int, n: int, what: str) -> None:
     --------
     >>> need_neighbours(2, 3, "texts")
     """
-    if not 1 <= k < n:
+    if not (isinstance(k, int | np.integer) and 1 <= k < n):
         msg = (
-            f"k is {k} and there are {n} {what}; expected k of at least 1 and fewer than the "
-            "items, since an item is no neighbour of itself. Give a smaller k or more items"
+            f"k is {k!r} and there are {n} {what}; expected a whole number of at least 1 and "
+            "fewer than the items, since an item is no neighbour of itself. Give a smaller k or "
+            "more items"
         )
         raise MmgapError(msg)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.gap.embeddings import need_rows, paired_rows
+from mmgap.gap.embeddings import need_rows, one_draw, paired_rows
 from mmgap.gap.l2m import L2M
 from mmgap.gap.measure import Measure
 from mmgap.gap.pairs import cosine_over_pairs
@@ -52,8 +52,7 @@ def l2m_unbiased(image_embeddings: np.ndarray, text_embeddings: np.ndarray) -> f
     >>> l2m_unbiased(image, text)
     0.0
     """
-    n = len(image_embeddings)
-    return float(_weighted(image_embeddings, text_embeddings, np.ones((1, n)))[0])
+    return float(_weighted(image_embeddings, text_embeddings, one_draw(image_embeddings))[0])
 
 
 def _weighted(

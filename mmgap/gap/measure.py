@@ -39,10 +39,11 @@ class Measure:
         Paper and section.
     bibtex : str
         One entry; its key is first author and year, such as ``liang2022``.
-    null : {"labels", "pairing"} or None
+    null : {"labels", "half labels", "pairing"} or None
         The level of nothing: ``"labels"`` exchanges image and text within random pairs, so that
-        there is no gap; ``"pairing"`` shuffles the texts, so that there is no pairing; None = no
-        such level is known.
+        there is no gap; ``"half labels"`` does so in exactly half of the pairs, for measures of
+        the gap's direction; ``"pairing"`` shuffles the texts, so that there is no pairing; None =
+        no such level is known.
     per_item : callable or None
         ``g(image_embeddings, text_embeddings) -> ndarray of shape (n,)``, or ``g(embeddings)`` if
         ``sides``, whose mean is the measure. A bootstrap then redraws these values.

@@ -72,5 +72,5 @@ PC1_ANGLE = Measure(
     invariances=L2M.invariances,
     reference=L2M.reference,
     bibtex=L2M.bibtex,
-    null="labels",
+    null="half labels",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.gap.embeddings import need_rows, paired_rows
+from mmgap.gap.embeddings import need_rows, one_draw, paired_rows
 from mmgap.gap.l2i import L2I
 from mmgap.gap.measure import Measure
 from mmgap.gap.pairs import cosine_over_pairs
@@ -62,7 +62,7 @@ def rmg(image_embeddings: np.ndarray, text_embeddings: np.ndarray, *, floor: flo
     >>> round(rmg(image, text), 6)
     0.333333
     """
-    weights = np.ones((1, len(image_embeddings)))
+    weights = one_draw(image_embeddings)
     return float(_weighted(image_embeddings, text_embeddings, weights, floor)[0])
 
 

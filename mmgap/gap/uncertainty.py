@@ -164,7 +164,7 @@ def interval(
         draws, method = measure.weighted(*rows, weights), "weights"
     draws = draws[np.isfinite(draws)]
     if not len(draws):
-        msg = f"no draw of {measure.name} has a value; it needs more than {n} rows"
+        msg = f"no draw of {measure.name} has a value: {n} rows are too few, or they do not differ"
         raise MmgapError(msg)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, len(draws), method)
@@ -185,7 +185,9 @@ def null_level(
     measure : Measure
         Its ``null`` says what is made random. ``"labels"``: each pair exchanges image and text with
         chance one half, so that neither side is a modality. ``"pairing"``: the texts are shuffled,
-        so that no text belongs to its image.
+        so that no text belongs to its image. ``"half labels"``: exactly half of the pairs exchange
+        image and text. Chance exchange leaves a remainder of the gap, about L2M / sqrt(n) long,
+        which a measure of the gap's direction takes for the gap; half and half leaves none.
     image_embeddings, text_embeddings : ndarray of shape (n, dim)
         Row i of one belongs to row i of the other.
     n_draws : int or None
@@ -230,8 +232,9 @@ def null_level(
     usual = _COSTLY_DRAWS if is_costly(measure) else min(500, max(50, 250_000 // n))
     values = []
     for _ in range(n_draws or usual):
-        if measure.null == "labels":
-            exchange = (rng.random(n) < 0.5)[:, None]
+        if measure.null != "pairing":
+            half = rng.permutation(n) < n // 2 if measure.null == "half labels" else None
+            exchange = (rng.random(n) < 0.5 if half is None else half)[:, None]
             sides = np.where(exchange, text, image), np.where(exchange, image, text)
         else:
             sides = image, text[rng.permutation(n)]
@@ -458,9 +461,12 @@ def _jackknife(
 
 
 def _level(kind: str, values: list[float], n: int) -> NullLevel:
-    low, high = np.quantile(values, [0.025, 0.975])
+    known = np.asarray(values)[np.isfinite(values)]
+    if not len(known):  # rows that do not differ: the measure has no value in any draw
+        return NullLevel(kind, np.nan, np.nan, np.nan, np.nan, len(values), n)
+    low, high = np.quantile(known, [0.025, 0.975])
     return NullLevel(
-        kind, float(np.mean(values)), float(low), float(high), float(np.max(values)), len(values), n
+        kind, float(known.mean()), float(low), float(high), float(known.max()), len(values), n
     )
 
 

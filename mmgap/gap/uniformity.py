@@ -6,7 +6,7 @@ import numpy as np
 
 from mmgap.errors import MmgapError
 from mmgap.gap.alignment import ALIGNMENT
-from mmgap.gap.embeddings import need_rows, unit_rows
+from mmgap.gap.embeddings import need_rows, one_draw, unit_rows
 from mmgap.gap.measure import Measure
 from mmgap.gap.pairs import gaussian_over_pairs
 
@@ -54,7 +54,7 @@ def uniformity(embeddings: np.ndarray, *, t: float = 2.0) -> float:
     if not t > 0:
         msg = f"t, the sharpness of the Gaussian, must be above 0; got {t}"
         raise MmgapError(msg)
-    return float(_weighted(embeddings, np.ones((1, len(embeddings))), t)[0])
+    return float(_weighted(embeddings, one_draw(embeddings), t)[0])
 
 
 def _weighted(embeddings: np.ndarray, weights: np.ndarray, t: float = 2.0) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.gap.embeddings import need_rows, paired_rows
+from mmgap.gap.embeddings import need_rows, one_draw, paired_rows
 from mmgap.gap.l2m import L2M
 from mmgap.gap.measure import Measure
 from mmgap.gap.pairs import cosine_over_pairs
@@ -43,7 +43,7 @@ def unpaired_cosine(image_embeddings: np.ndarray, text_embeddings: np.ndarray) -
     >>> unpaired_cosine(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 1.0]]))
     0.5
     """
-    weights = np.ones((1, len(image_embeddings)))
+    weights = one_draw(image_embeddings)
     return float(_weighted(image_embeddings, text_embeddings, weights)[0])
 
 

@@ -1,43 +1,38 @@
-"""Figures, one file per kind; each takes arrays, frames or vectors and returns a Figure."""
+"""Figures: tables, vectors or runs in, a matplotlib Figure out; see ``panels`` for the contract."""
 
-from mmgap.plots.closing_arrows import closing_arrows
-from mmgap.plots.cure_sweep import cure_sweep
-from mmgap.plots.difference_dots import difference_dots
-from mmgap.plots.gallery import gallery
-from mmgap.plots.hub_curves import hub_curves
-from mmgap.plots.label_budget import label_budget
-from mmgap.plots.leaderboard import leaderboard
-from mmgap.plots.loss_parts import loss_parts
-from mmgap.plots.normalised_histograms import normalised_histograms
-from mmgap.plots.pareto import pareto
-from mmgap.plots.recall_bars import recall_bars
-from mmgap.plots.reliability import reliability_diagrams
+from mmgap.plots.curves import (
+    curves,
+    hub_table,
+    label_budget,
+    reliability_diagrams,
+    threshold_curves,
+)
+from mmgap.plots.dots import difference_dots, draw_dots, leaderboard, loss_parts, recall_bars
+from mmgap.plots.gallery import gallery, top1_gallery
+from mmgap.plots.histograms import draw_histogram, histogram_grid, score_histograms
+from mmgap.plots.palette import series_marks
 from mmgap.plots.save import FigureError, SavedFigure, save
-from mmgap.plots.score_histograms import score_histograms
-from mmgap.plots.score_pairs import score_pairs
-from mmgap.plots.shared_space import Projection, pick_thumbnails, project, shared_space
-from mmgap.plots.style import style
-from mmgap.plots.sweep_lines import sweep_lines
-from mmgap.plots.temperature_sweep import temperature_sweep
-from mmgap.plots.thresholds import threshold_curves
-from mmgap.plots.top1_gallery import top1_gallery
-from mmgap.plots.training_curves import training_curves
-from mmgap.plots.two_directions import two_directions
-from mmgap.plots.weight_curves import weight_curves
+from mmgap.plots.space import Projection, draw_space, pick_thumbnails, project, shared_space
+from mmgap.plots.style import new_figure, style
+from mmgap.plots.tradeoffs import closing_arrows, pareto, two_directions
 
 __all__ = [
     "FigureError",
     "Projection",
     "SavedFigure",
     "closing_arrows",
-    "cure_sweep",
+    "curves",
     "difference_dots",
+    "draw_dots",
+    "draw_histogram",
+    "draw_space",
     "gallery",
-    "hub_curves",
+    "histogram_grid",
+    "hub_table",
     "label_budget",
     "leaderboard",
     "loss_parts",
-    "normalised_histograms",
+    "new_figure",
     "pareto",
     "pick_thumbnails",
     "project",
@@ -45,14 +40,10 @@ __all__ = [
     "reliability_diagrams",
     "save",
     "score_histograms",
-    "score_pairs",
+    "series_marks",
     "shared_space",
     "style",
-    "sweep_lines",
-    "temperature_sweep",
     "threshold_curves",
     "top1_gallery",
-    "training_curves",
     "two_directions",
-    "weight_curves",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from mmgap.errors import MmgapError
+
 Line = Literal["-", "--", "-.", ":"] | tuple[int, tuple[int, ...]]
 """A line style as matplotlib takes it: a sign, or offset and dash lengths."""
 
@@ -31,7 +33,7 @@ NEUTRAL = Mark("#444444", "s")
 """Whatever belongs to neither leg."""
 
 RELEVANT = Mark("#1B7F3B", "D")
-"""Judged relevant; pictures get a tick besides."""
+"""Judged relevant; images get a tick besides."""
 
 PAIR_COLOUR = "#999999"
 """Lines between the two vectors of one document."""
@@ -54,15 +56,8 @@ LEG = {"text": TEXT, "image": IMAGE}
 
 
 def series_marks(names: Iterable[str]) -> dict[str, Mark]:
-    """Give each name a mark, in order.
+    """Give each name a mark, in order; there are six that can be told apart.
 
-    Raises
-    ------
-    ValueError
-        If there are more names than marks that can be told apart.
-
-    Examples
-    --------
     >>> series_marks(["mini-clip", "mini-siglip"])["mini-siglip"].marker
     'D'
     """
@@ -72,15 +67,13 @@ def series_marks(names: Iterable[str]) -> dict[str, Mark]:
             f"{len(names)} series were given, but only {len(SERIES)} can be told apart; "
             "spread them over panels"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return dict(zip(names, SERIES, strict=False))
 
 
 def strategy_mark(name: str) -> Mark:
     """Return the leg's mark for a strategy that reads one leg, a neutral one for any other.
 
-    Examples
-    --------
     >>> strategy_mark("text leg") == TEXT, strategy_mark("mean of text and image") == NEUTRAL
     (True, True)
     """

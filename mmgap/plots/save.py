@@ -41,15 +41,7 @@ class FigureError(MmgapError):
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """A figure on disk, which a notebook shows with its alternative text and caption.
-
-    Parameters
-    ----------
-    name : str
-    paths : tuple of Path
-        The svg, the png and the sidecar.
-    alt, caption : str
-    """
+    """A figure on disk (svg, png, sidecar), shown with its alternative text and caption."""
 
     name: str
     paths: tuple[Path, Path, Path] = field(repr=False)
@@ -83,32 +75,9 @@ def save(
 
     Equal figures give equal bytes. In fast mode they go to ``results/figures_fast``, unless
     ``MMGAP_FIGURES`` names a folder, so that a quick run never replaces a published figure.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    name : str
-        Path under the figures folder without an ending, e.g.
-        ``"01_score_distributions/histograms"``.
-    alt : str
-        What someone who cannot see the figure should know; at least 40 characters.
-    caption : str
-        What the figure shows and what follows from it.
-    data : mapping of str to array or frame, optional
-        What is plotted; the sidecar keeps a hash of each, so that a changed figure tells whether
-        its numbers changed.
-    notebook : str, optional
-        The notebook that makes it; by default the folder in ``name``.
-    seed : int, optional
-
-    Returns
-    -------
-    SavedFigure
-
-    Raises
-    ------
-    FigureError
-        If the name, the alternative text or the caption will not do.
+    ``name`` is a path under the figures folder without an ending; ``alt`` says in 40 characters or
+    more what someone who cannot see the figure should know; the sidecar keeps a hash of each array
+    or frame of ``data``, so that a changed figure tells whether its numbers changed.
     """
     alt, caption = " ".join(alt.split()), " ".join(caption.split())
     _refuse_unreadable(name, alt, caption)
@@ -138,8 +107,6 @@ def data_hash(data: object) -> str:
 
     Numbers are hashed as little-endian bytes together with their type and shape, frames as csv.
 
-    Examples
-    --------
     >>> data_hash(np.arange(3))[:8] == data_hash([0, 1, 2])[:8]
     True
     """
@@ -197,8 +164,6 @@ def number_clip_paths(svg: str) -> str:
     matplotlib names them by a hash of coordinates in full precision, whose last bit the layout
     does not repeat from run to run; the coordinates that are written have fewer digits.
 
-    Examples
-    --------
     >>> number_clip_paths('<g clip-path="url(#p41dd5ceb83)"/><clipPath id="p41dd5ceb83">')
     '<g clip-path="url(#p1)"/><clipPath id="p1">'
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from mmgap.errors import EncoderError
+from mmgap.errors import EncoderError, ImageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +43,8 @@ class Content:
     def __post_init__(self) -> None:
         from PIL import Image
 
+        from mmgap.corpus.images import as_rgb
+
         if not isinstance(self.text, str | None):
             msg = f"text is a {type(self.text).__name__}; expected a str: Content(image=...)?"
             raise EncoderError(msg)
@@ -52,6 +54,11 @@ class Content:
                 "PIL.Image.open(path)"
             )
             raise EncoderError(msg)
+        if self.image is not None:
+            try:
+                object.__setattr__(self, "image", as_rgb(self.image, "the image of a Content"))
+            except ImageError as error:
+                raise EncoderError(str(error)) from error
         if not self.has_text and self.image is None:
             msg = (
                 "a Content needs a text that is not blank, an image, or both; got text="

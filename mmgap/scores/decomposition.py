@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.distributions import _Leg, _two_legs
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def decompose_merge_loss(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If shapes disagree, a score is infinite, nothing is relevant, a document has no bank score,
         or ``k`` or ``n_neighbours`` is less than 1.
 
@@ -219,7 +220,7 @@ def decompose_merge_loss(
     """
     if k < 1 or n_neighbours < 1:
         msg = f"k and n_neighbours must be at least 1; got {k} and {n_neighbours}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     text, image = _two_legs(text_scores, image_scores, text_relevant, image_relevant)
     banks = _two_legs(bank_text_scores, bank_image_scores, None, None)
     for leg, bank in zip((text, image), banks, strict=True):
@@ -228,7 +229,7 @@ def decompose_merge_loss(
                 f"bank_{leg.name}_scores {bank.scores.shape} must hold the same documents, in the "
                 f"same order, as {leg.name}_scores {leg.scores.shape}"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
     hubness = [_hubness(bank, n_neighbours) for bank in banks]
     maps = {chosen: _maps(chosen, banks, hubness) for chosen in _SETS}
     found = {}
@@ -241,7 +242,7 @@ def decompose_merge_loss(
             "no query has a relevant document with a score; pass text_relevant or image_relevant "
             "as bool arrays of the shape of the scores"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return found
 
 
@@ -266,7 +267,7 @@ def _hubness(bank: _Leg, n_neighbours: int) -> np.ndarray:
             f"{bank.name} {int(n_filled.argmin())} has no score in bank_{bank.name}_scores; give "
             "it one or leave the document out"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     hubness = np.where(filled, largest, 0).sum(axis=0) / n_filled
     return hubness - hubness.mean()
 

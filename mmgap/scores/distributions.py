@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+from mmgap.scores.pairs import relevant_pairs
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -126,7 +129,7 @@ def score_distributions(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a leg has no score, a score is infinite, or shapes disagree.
 
     Examples
@@ -175,7 +178,7 @@ def overlap(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a sample is empty or holds an infinite score.
 
     References
@@ -210,7 +213,7 @@ def ks_distance(text_scores: np.ndarray, image_scores: np.ndarray) -> float:
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a sample is empty or holds an infinite score.
 
     Examples
@@ -241,7 +244,7 @@ def dominance(text_scores: np.ndarray, image_scores: np.ndarray) -> float:
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a sample is empty or holds an infinite score.
 
     References
@@ -278,7 +281,7 @@ def dominance_by_query(text_scores: np.ndarray, image_scores: np.ndarray) -> np.
 
     Raises
     ------
-    ValueError
+    MmgapError
         If there is not one row for each query on both sides, or a score is infinite.
 
     Examples
@@ -291,7 +294,7 @@ def dominance_by_query(text_scores: np.ndarray, image_scores: np.ndarray) -> np.
             f"scores {text_scores.shape} and {image_scores.shape} must have one row for each "
             "query, the same ones"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return np.array(
         [
             np.nan if np.isnan(text).all() or np.isnan(image).all() else dominance(text, image)
@@ -321,7 +324,7 @@ def dominance_over_relevant(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If no query has both, a score is infinite, or shapes disagree.
 
     Notes
@@ -339,10 +342,10 @@ def dominance_over_relevant(
     """
     text = _Leg("text", text_scores, None)
     image = _Leg("image", image_scores, image_relevant)
-    chance = dominance_by_query(text.scores, np.where(image_relevant, image.scores, np.nan))
+    chance = dominance_by_query(text.scores, image.of_relevant())
     if np.isnan(chance).all():
         msg = "no query has both a text score and the score of a relevant image"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return float(np.nanmean(chance))
 
 
@@ -364,7 +367,7 @@ def modality_share(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.ndarr
 
     Raises
     ------
-    ValueError
+    MmgapError
         If ``legs`` does not have two axes, or ``k`` is less than 1.
 
     Examples
@@ -375,7 +378,7 @@ def modality_share(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.ndarr
     legs = np.asarray(legs)
     if legs.ndim != 2 or k < 1:
         msg = f"legs must have shape (n_query, depth) and k be >= 1; got {legs.shape} and {k}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     top = legs[:, :k]
     filled = (top != "").sum(axis=1)
     share = (top == leg).sum(axis=1) / np.maximum(filled, 1)
@@ -388,19 +391,19 @@ class _Leg:
     def __init__(self, name: str, scores: np.ndarray, relevant: np.ndarray | None) -> None:
         self.name = name
         self.scores = np.asarray(scores)
-        self.relevant = None if relevant is None else np.asarray(relevant, dtype=bool)
+        self.relevant = None if relevant is None else relevant_pairs(relevant)
         if self.scores.ndim != 2 or np.isinf(self.scores).any():
             msg = (
                 f"{name}_scores must have shape (n_query, n_{name}) and hold no infinite score "
                 f"(NaN leaves a pair out); got shape {self.scores.shape}"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         if self.relevant is not None and self.relevant.shape != self.scores.shape:
             msg = (
                 f"{name}_relevant {self.relevant.shape} must have the shape of {name}_scores "
                 f"{self.scores.shape}"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
 
     def sample(self) -> np.ndarray:
         return _sample(self.name, self.scores)
@@ -440,7 +443,7 @@ def _two_legs(
             f"text_scores {text.scores.shape} and image_scores {image.scores.shape} must have one "
             "row for each query, the same ones"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return text, image
 
 
@@ -453,7 +456,7 @@ def _sample(name: str, scores: np.ndarray) -> np.ndarray:
             f"the {name} sample must hold at least one score and no infinite one; got "
             f"{sample.size} scores, {np.isinf(sample).sum()} of them infinite"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return np.sort(sample)
 
 

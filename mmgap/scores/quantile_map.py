@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.distributions import _sample
 
 LEVELS = np.arange(1, 100) / 100
@@ -80,7 +81,7 @@ def quantile_map(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a sample is empty or holds an infinite score, or ``levels`` is not ascending in [0, 1].
 
     Notes
@@ -103,6 +104,6 @@ def quantile_map(
     inside = levels.ndim == 1 and levels.size > 0 and levels[0] >= 0 and levels[-1] <= 1
     if not (inside and (np.diff(levels) > 0).all()):
         msg = f"levels must ascend within [0, 1], e.g. [0.05, 0.5, 0.95]; got {levels.tolist()}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     text, image = _sample("text", text_scores), _sample("image", image_scores)
     return QuantileMap(levels, np.quantile(image, levels), np.quantile(text, levels))

@@ -59,7 +59,7 @@ def rank_inflation(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a score is infinite or shapes disagree.
 
     Notes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.distributions import _histogram, _Leg, _two_legs
 from mmgap.scores.wilson import wilson_interval
 
@@ -66,7 +67,7 @@ class RelevanceByScore:
 
         Raises
         ------
-        ValueError
+        MmgapError
             If ``of`` is neither modality.
 
         Notes
@@ -76,7 +77,7 @@ class RelevanceByScore:
         """
         if of not in self.legs:
             msg = f"of must be 'text' or 'image'; got {of!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         at, chance = self._ascending(of)
         if not at[0] <= score <= at[-1]:
             # The outer halves of the outer bins hold scores too, at the chance of their bin.
@@ -154,7 +155,7 @@ def relevance_by_score(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a leg has no score, a score is infinite, shapes disagree, or ``bins``, ``spacing`` or
         ``level`` is out of range.
 
@@ -186,19 +187,19 @@ def relevance_by_score(
     edges = _edges(np.concatenate([text.sample(), image.sample()]), bins, spacing)
     if not 0 < level < 1:
         msg = f"level must lie between 0 and 1, e.g. 0.95; got {level}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return RelevanceByScore(edges, {leg.name: _share(leg, edges, level) for leg in (text, image)})
 
 
 def _edges(scores: np.ndarray, bins: int | np.ndarray, spacing: str) -> np.ndarray:
     if spacing not in ("width", "quantile"):
         msg = f"spacing must be 'width' or 'quantile'; got {spacing!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if np.ndim(bins) == 1 or spacing == "width":
         return np.histogram_bin_edges(scores, bins=bins)
     if not isinstance(bins, int) or bins < 1:
         msg = f"bins must be a whole number >= 1 or ascending edges; got {bins!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     # Tied scores can make edges coincide: such bins are joined.
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)))
     return edges if len(edges) > 1 else np.histogram_bin_edges(scores, bins=1)

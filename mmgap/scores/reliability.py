@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import binom
 
+from mmgap.errors import MmgapError
+from mmgap.scores.pairs import relevant_pairs
 from mmgap.scores.wilson import wilson_interval
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def calibration_error(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If there is no pair, a probability lies outside [0, 1], or shapes disagree.
 
     Notes
@@ -161,7 +163,7 @@ def brier_score(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If there is no pair, a probability lies outside [0, 1], or shapes disagree.
 
     References
@@ -227,7 +229,7 @@ def reliability_table(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If the legs differ, there is no pair, a probability lies outside [0, 1], or shapes
         disagree.
 
@@ -249,7 +251,7 @@ def reliability_table(
 
     if set(probability) != set(relevant):
         msg = f"probability has the legs {sorted(probability)}, relevant {sorted(relevant)}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     tables = []
     for leg, values in probability.items():
         p, y = _pairs(values, relevant[leg])
@@ -277,19 +279,19 @@ def reliability_table(
 
 
 def _pairs(probability: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    p, y = np.asarray(probability, dtype=np.float64), np.asarray(relevant)
+    p, y = np.asarray(probability, dtype=np.float64), relevant_pairs(relevant)
     if p.shape != y.shape:
         msg = f"probability {p.shape} and relevant {y.shape} must have one shape"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     there = ~np.isnan(p)
-    p, y = p[there], y[there].astype(bool)
+    p, y = p[there], y[there]
     if p.size == 0 or p.min() < 0 or p.max() > 1:
         msg = (
             "probability must hold at least one pair and lie in [0, 1]; got "
             + (f"values from {p.min():g} to {p.max():g}" if p.size else "none but NaN")
             + ". Bring scores there with a calibrator"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return p, y.astype(np.float64)
 
 
@@ -297,7 +299,7 @@ def _bin(p: np.ndarray, bins: int, strategy: str) -> np.ndarray:
     """Bin of each pair; the last bin holds its upper edge."""
     if strategy not in STRATEGIES or bins < 1:
         msg = f"bins must be >= 1 and strategy one of {STRATEGIES}; got {bins} and {strategy!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if strategy == "uniform":
         edges = np.linspace(0, 1, bins + 1)
     else:

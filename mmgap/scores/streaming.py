@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.distributions import (
     QUANTILES,
     ScoreDistributions,
@@ -78,7 +79,7 @@ def stream_score_distributions(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a row is zero or not finite, a side is empty, shapes disagree, or a pair names a row
         that does not exist.
 
@@ -101,7 +102,7 @@ def stream_score_distributions(
     """
     if block_bytes < 1:
         msg = f"block_bytes must be a positive number of bytes, e.g. 64 * 2**20; got {block_bytes}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     queries = _rows("queries", queries)
     text = _StreamedLeg("text", queries, text_embeddings, text_relevant, text_left_out)
     image = _StreamedLeg("image", queries, image_embeddings, image_relevant, image_left_out)
@@ -159,7 +160,7 @@ class _StreamedLeg:
                 f"queries {queries.shape} and {name}_embeddings {self.embeddings.shape} must have "
                 "the same dimension"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         shape = (len(queries), len(self.embeddings))
         out = _flat_pairs(f"{name}_left_out", left_out, shape)
         named = _flat_pairs(f"{name}_relevant", relevant, shape)
@@ -238,7 +239,7 @@ class _Counts:
         table = self.table - np.bincount(left_out, minlength=_N_CELL)
         if not table.any():
             msg = f"the {self.leg.name} leg must hold a pair that is not left out; got none"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         return _GridSample(table)
 
     def beats(self, rivals: _Pairs | None) -> float:
@@ -404,7 +405,7 @@ def _unit(name: str, rows: np.ndarray, numbers: range | np.ndarray) -> np.ndarra
                 f"row {numbers[bad[0]]} of {name} is zero or not finite: it has no direction; "
                 "leave the row out or encode it again"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         unit = (exact / largest).astype(np.float32)
         length = np.sqrt(np.einsum("ij,ij->i", unit, unit))
     return unit / length[:, None]
@@ -414,7 +415,7 @@ def _rows(name: str, embeddings: np.ndarray) -> np.ndarray:
     embeddings = np.asanyarray(embeddings)
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         msg = f"{name} must have shape (n, dim) with at least one row; got {embeddings.shape}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return embeddings
 
 
@@ -428,14 +429,14 @@ def _flat_pairs(name: str, pairs: np.ndarray | None, shape: tuple[int, int]) -> 
             f"{name} must be whole numbers of shape (n_pair, 2), a query and a document each; got "
             f"shape {pairs.shape} of {pairs.dtype}. np.argwhere makes them from a bool matrix"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     outside = ((pairs < 0) | (pairs >= shape)).any(axis=1)
     if outside.any():
         msg = (
             f"{name} names the pair {pairs[outside.argmax()].tolist()}, but there are {shape[0]} "
             f"queries and {shape[1]} documents, counted from 0"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return np.unique(pairs[:, 0].astype(np.int64) * shape[1] + pairs[:, 1])
 
 

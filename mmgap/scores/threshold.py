@@ -9,6 +9,9 @@ import numpy as np
 from scipy.special import betainc
 from scipy.stats import beta, binom
 
+from mmgap.errors import MmgapError
+from mmgap.scores.pairs import lacking_kind, relevant_pairs
+
 MEASURES = ("precision", "false accept rate")
 
 
@@ -66,12 +69,12 @@ class Threshold:
 
         Raises
         ------
-        ValueError
+        MmgapError
             If there is no threshold; the message holds the reason.
         """
         if self.value is None:
             msg = f"there is no threshold to apply: {self.reason}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         return np.asarray(scores, dtype=np.float64) >= self.value
 
 
@@ -116,7 +119,7 @@ def find_threshold(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If not exactly one target is given, a number is out of range, shapes disagree, a score is
         infinite, or the pairs are not of both kinds.
 
@@ -147,16 +150,11 @@ def find_threshold(
     >>> find_threshold(scores, relevant, precision=0.99).reason
     'the highest lower bound of the precision is 0.925, from score 0.8 on, with 61 pairs accepted'
     """
-    measure, target = _target(precision, false_accept_rate)
-    check_between("confidence", confidence, 0.5, 1)
+    measure, target = check_target(precision, false_accept_rate, confidence)
     check_between("level", level, 0, 1)
     query, pairs, labels = threshold_pairs(scores, relevant)
-    if labels.all() or not labels.any():
-        msg = (
-            f"a threshold needs relevant and irrelevant pairs; {labels.sum()} of the "
-            f"{labels.size} are relevant"
-        )
-        raise ValueError(msg)
+    if lack := lacking_kind(labels):
+        raise MmgapError(lack)
     alpha = 1 - confidence
     ladder = _Ladder(query, pairs, labels)
     relevant_in, other_in = ladder.accepted(None)
@@ -320,21 +318,31 @@ def _reason(
     )
 
 
-def _target(precision: float | None, false_accept_rate: float | None) -> tuple[str, float]:
+def check_target(
+    precision: float | None, false_accept_rate: float | None, confidence: float
+) -> tuple[str, float]:
+    """Return the measure and the target, or raise MmgapError: to be called before any work.
+
+    Examples
+    --------
+    >>> check_target(0.9, None, 0.95)
+    ('precision', 0.9)
+    """
     given = dict(zip(MEASURES, (precision, false_accept_rate), strict=True))
     targets = [(measure, target) for measure, target in given.items() if target is not None]
     if len(targets) != 1:
         msg = f"give one target, precision or false_accept_rate; got {given}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     check_between(*targets[0], 0, 1)
+    check_between("confidence", confidence, 0.5, 1)
     return targets[0]
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:
-    """Raise ValueError unless low < value < high."""
+    """Raise MmgapError unless low < value < high."""
     if not low < value < high:
         msg = f"{name} must lie between {low:g} and {high:g}; got {value}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
 
 
 def threshold_pairs(
@@ -352,17 +360,17 @@ def threshold_pairs(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If shapes disagree or a score is infinite.
     """
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(relevant)
+    scores, labels = np.asarray(scores, dtype=np.float64), relevant_pairs(relevant)
     if scores.shape != labels.shape or scores.ndim not in (1, 2) or np.isinf(scores).any():
         msg = (
             "scores and relevant must have one shape, (n_query, n_doc) or (n_query,), and hold no "
             f"infinite score (NaN leaves a pair out); got {scores.shape} and {labels.shape}"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     scores, labels = scores.reshape(len(scores), -1), labels.reshape(len(labels), -1)
     there = ~np.isnan(scores)
     query = np.broadcast_to(np.arange(len(scores))[:, None], scores.shape)[there]
-    return query, scores[there], labels[there].astype(bool)
+    return query, scores[there], labels[there]

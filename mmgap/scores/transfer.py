@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
+from mmgap.scores.pairs import lacking_kind, relevant_pairs
 from mmgap.scores.reliability import brier_score, calibration_error
 from mmgap.scores.threshold import Threshold, check_between, threshold_pairs
 
@@ -45,7 +47,7 @@ def threshold_transfer(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If there is no threshold, or a corpus does not hold pairs of both kinds.
 
     Examples
@@ -67,9 +69,9 @@ def threshold_transfer(
     rows = []
     for name, (scores, relevant) in corpora.items():
         query, pairs, labels = threshold_pairs(scores, relevant)
-        if labels.all() or not labels.any():
-            msg = f"corpus {name!r} must hold relevant and irrelevant pairs"
-            raise ValueError(msg)
+        if lack := lacking_kind(labels):
+            msg = f"corpus {name!r}: {lack}"
+            raise MmgapError(msg)
         accepted = threshold.accept(pairs)
         n_query = query.max() + 1
         if threshold.measure == "precision":
@@ -132,7 +134,7 @@ def calibrator_transfer(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a corpus holds no pair, or its shapes disagree.
 
     Examples
@@ -152,7 +154,7 @@ def calibrator_transfer(
     rows = []
     for name, (scores, relevant) in corpora.items():
         probability = calibrator.transform(np.reshape(scores, (-1, 1)))[:, 0]
-        labels = np.reshape(relevant, -1)
+        labels = relevant_pairs(np.reshape(relevant, -1))
         error = calibration_error(probability, labels, bins=bins, strategy=strategy)
         brier = brier_score(probability, labels, bins=bins, strategy=strategy)
         there = ~np.isnan(probability)
@@ -162,7 +164,7 @@ def calibrator_transfer(
                 "ece": error.ece,
                 "ece_null": error.null,
                 "mean_probability": probability[there].mean(),
-                "share_relevant": labels[there].astype(bool).mean(),
+                "share_relevant": labels[there].mean(),
                 "brier": brier.score,
                 "brier_of_the_share": brier.uncertainty,
                 "n": error.n,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+
 
 def wilson_interval(
     successes: np.ndarray | int, n: np.ndarray | int, *, level: float = 0.95
@@ -24,7 +26,7 @@ def wilson_interval(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If ``successes`` is not between 0 and ``n``, or ``level`` is not between
         0 and 1.
 
@@ -46,7 +48,7 @@ def wilson_interval(
     k, n = np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64)
     if (k < 0).any() or (k > n).any() or not 0 < level < 1:
         msg = f"need 0 <= successes <= n and 0 < level < 1; got {successes}, {n}, {level}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     z = ndtri((1 + level) / 2)
     with np.errstate(invalid="ignore"):
         centre = (k + z**2 / 2) / (n + z**2)

@@ -57,7 +57,7 @@ def wrong_modality(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If a score is infinite or shapes disagree.
 
     Notes

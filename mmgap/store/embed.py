@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from mmgap import paths
 from mmgap.corpus.features import FeatureCorpus
@@ -177,6 +178,9 @@ def _embed_images(
     rejects: Rejects,
     start: Callable[[str, int], Report],
 ) -> Leg:
+    def load(position: int) -> Image.Image:
+        return files[position].open(keys[position], encoder.info.image_size)
+
     def reject(at: int, error: MmgapError) -> None:
         rejects.add(f"image of document {corpus.documents[at].id!r}", str(error), ImageError)
 
@@ -195,7 +199,7 @@ def _embed_images(
         encoder.info,
         "image",
         keys,
-        load=lambda position: files[position].open(),
+        load=load,
         encode=lambda batch: encoder.encode_images(batch, batch_size=batch_size, normalize=False),
         batch_size=batch_size,
         workers=_WORKERS,

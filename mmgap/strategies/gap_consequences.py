@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from mmgap import scores
 from mmgap.corpus.schema import LEGS
@@ -22,10 +23,13 @@ Scores = dict[str, np.ndarray]
 OTHER = {"text": "image", "image": "text"}
 
 LEAST_LOSS = 0.01
-"""A recall lost that may be less than this is not divided among causes."""
+"""A loss that may exceed that of two modalities scored alike by less is not divided into causes."""
+
+TIED = 1e-12  # scores closer than this have no order: rounding decides it
 
 _A = {"text": "a text", "image": "an image"}
 _GRID = 1_000
+_EXCHANGES = 20
 
 _CAUSES = {
     "offset": "the offset of the two means",
@@ -94,7 +98,8 @@ def consequences(
         yield from _distributions(wrong, draw)
     for leg in LEGS[::-1]:
         if leg in losses:
-            yield from _decomposition(losses[leg], draw)
+            even = _even_loss(found[leg], good[leg], wrong[OTHER[leg]], k)
+            yield from _decomposition(losses[leg], even, draw)
 
 
 def answered(vectors: Vectors) -> dict[str, int]:
@@ -125,15 +130,30 @@ class _Bootstrap:
         drawn = (np.median(values[self.rng.integers(n, size=n)]) for _ in range(self.n_resamples))
         return _ends(np.fromiter(drawn, dtype=np.float64))
 
-    def of(self, statistic: Callable[[np.ndarray], np.ndarray], n: int) -> tuple[float, float]:
-        """Interval of a function of weights (n_draw, n_query), how often each query is drawn."""
+    def drawn(self, statistic: Callable[[np.ndarray], np.ndarray], n: int) -> np.ndarray:
+        """Values of a function of weights (n_draw, n_query), how often each query is drawn."""
         if self._weights is None or self._weights.shape[1] != n:
             drawn_queries = self.rng.integers(n, size=(self.n_resamples, n))
             drawn_queries += n * np.arange(self.n_resamples)[:, None]
             counts = np.bincount(drawn_queries.ravel(), minlength=self.n_resamples * n)
             self._weights = counts.reshape(self.n_resamples, n).astype(np.float64)
         drawn = statistic(self._weights)
-        return _ends(drawn[np.isfinite(drawn)])
+        return drawn[np.isfinite(drawn)]
+
+    def of(self, statistic: Callable[[np.ndarray], np.ndarray], n: int) -> tuple[float, float]:
+        return _ends(self.drawn(statistic, n))
+
+    def about(
+        self, value: float, statistic: Callable[[np.ndarray], np.ndarray], n: int
+    ) -> tuple[float, float]:
+        """Interval of a distance of distributions, in [0, 1].
+
+        Redrawn queries repeat scores, so that each draw lies too far from equality: the spread of
+        the draws is put about the value.
+        """
+        drawn = self.drawn(statistic, n)
+        low, high = _ends(drawn - drawn.mean() + value)
+        return max(0.0, low), min(1.0, high)
 
 
 def _ends(drawn: np.ndarray) -> tuple[float, float]:
@@ -270,28 +290,57 @@ def _distributions(wrong: Scores, draw: _Bootstrap) -> Iterator[Row]:
         for side in (text, image)
     ]
 
-    def shares(weights: np.ndarray) -> list[np.ndarray]:
-        drawn = [weights @ side for side in counts]
-        return [side / side.sum(axis=1, keepdims=True) for side in drawn]
-
     def ks_of(weights: np.ndarray) -> np.ndarray:
-        one, other = (side.cumsum(axis=1) for side in shares(weights))
-        return np.abs(one - other).max(axis=1)
+        return _ks([weights @ side for side in counts])
 
     def overlap_of(weights: np.ndarray) -> np.ndarray:
-        one, other = (side.reshape(len(side), 100, -1).sum(axis=2) for side in shares(weights))
-        return np.minimum(one, other).sum(axis=1)
+        return _overlap([weights @ side for side in counts])
 
+    alike = _exchanged(text, image, edges, draw.rng.spawn(1)[0])
+    ks_null, overlap_null = (
+        float(np.mean([statistic(pair) for pair in alike])) for statistic in (_ks, _overlap)
+    )
     yield Row(
-        "consequence", "ks", "KS", "both", ks, *draw.of(ks_of, n), 0.0, n,
+        "consequence", "ks", "KS", "both", ks, *draw.about(ks, ks_of, n), ks_null, n,
         "at the best threshold, the shares of texts and of images that do not answer and score "
-        f"above it differ by {percent(ks)}; 0 % if both were scored alike",
+        f"above it differ by {percent(ks)}; {percent(ks_null)} if both were scored alike",
     )  # fmt: skip
     yield Row(
-        "consequence", "overlap", "overlap", "both", shared, *draw.of(overlap_of, n), 1.0, n,
-        f"the histograms of the two modalities share {percent(shared)} of their area; 100 % if "
-        "both were scored alike",
+        "consequence", "overlap", "overlap", "both", shared, *draw.about(shared, overlap_of, n),
+        overlap_null, n,
+        f"the histograms of the two modalities share {percent(shared)} of their area; "
+        f"{percent(overlap_null)} if both were scored alike",
     )  # fmt: skip
+
+
+def _ks(counts: Sequence[np.ndarray]) -> np.ndarray:
+    one, other = (side.cumsum(axis=-1) / side.sum(axis=-1, keepdims=True) for side in counts)
+    return np.abs(one - other).max(axis=-1)
+
+
+def _overlap(counts: Sequence[np.ndarray]) -> np.ndarray:
+    """Area that two histograms have in common, by the hundredth of the range."""
+    one, other = (
+        (side / side.sum(axis=-1, keepdims=True)).reshape(*side.shape[:-1], 100, -1).sum(axis=-1)
+        for side in counts
+    )
+    return np.minimum(one, other).sum(axis=-1)
+
+
+def _exchanged(
+    text: np.ndarray, image: np.ndarray, edges: np.ndarray, rng: np.random.Generator
+) -> list[list[np.ndarray]]:
+    """Histograms of two random groups of columns, as many as there are texts and images."""
+    both = np.concatenate([text, image], axis=1)
+    place = np.clip(np.searchsorted(edges, both, side="right") - 1, 0, _GRID - 1)
+    place[np.isnan(both)] = _GRID
+    of_all = np.bincount(place.ravel(), minlength=_GRID + 1)[:_GRID]
+    drawn = []
+    for _ in range(_EXCHANGES):
+        some = rng.permutation(both.shape[1])[: text.shape[1]]
+        of_some = np.bincount(place[:, some].ravel(), minlength=_GRID + 1)[:_GRID]
+        drawn.append([of_some.astype(float), (of_all - of_some).astype(float)])
+    return drawn
 
 
 def _losses(found: Scores, good: Scores, bank: Scores, k: int) -> dict[str, scores.MergeLoss]:
@@ -342,23 +391,49 @@ def _cross_fitted(
     return together
 
 
-def _decomposition(loss: scores.MergeLoss, draw: _Bootstrap) -> Iterator[Row]:
+def _even_loss(found: np.ndarray, good: np.ndarray, rivals: np.ndarray, k: int) -> float:
+    """Recall@k that a merge loses where both modalities are scored alike, as the list is longer.
+
+    If the rivals stand at random among the documents of the leg, its r-th document is among the
+    first k of both where these hold at least r of the leg: a hypergeometric probability.
+    """
+    losses = []
+    n_rival = np.isfinite(rivals).sum(axis=1)
+    for scores_, relevant, n_other in zip(found.astype(np.float64), good, n_rival, strict=True):
+        ranked = np.sort(scores_[np.isfinite(scores_)])
+        own = scores_[relevant & np.isfinite(scores_)]
+        if not len(own):
+            continue
+        above = len(ranked) - np.searchsorted(ranked, own + TIED, side="right")
+        not_below = len(ranked) - np.searchsorted(ranked, own - TIED, side="left")
+        n, depth = len(ranked), min(k, len(ranked) + n_other)
+        rank = np.arange(1, n + 1)
+        lost = (rank <= k) - stats.hypergeom.sf(rank - 1, n + n_other, n, depth)
+        total = np.concatenate([[0.0], np.cumsum(lost)])
+        losses.append(np.mean((total[not_below] - total[above]) / (not_below - above)))
+    return float(np.mean(losses))
+
+
+def _decomposition(loss: scores.MergeLoss, even: float, draw: _Bootstrap) -> Iterator[Row]:
     table = loss.to_frame(rng=draw.rng, n_resamples=draw.n_resamples)
     found = {(row["measure"], row["cause"]): row for row in table.to_dict("records")}
     ceiling, merged = (found["recall", name]["value"] for name in ("ceiling", "raw merge"))
     lost = found["part", "loss"]
     yield Row(
         "consequence", "merge_loss", f"recall@{loss.k} lost", loss.leg, lost["value"],
-        lost["ci_low"], lost["ci_high"], 0.0, lost["n"],
+        lost["ci_low"], lost["ci_high"], even, lost["n"],
         f"merging by raw score takes recall@{loss.k} of the {loss.leg}s that answer from "
-        f"{short(ceiling)} to {short(merged)}",
+        f"{short(ceiling)} to {short(merged)}; {short(ceiling - even)} if both were scored alike",
     )  # fmt: skip
     for cause in (*scores.CAUSES, "unexplained"):
         share = found["share of loss", cause]
         value, low, high = share["value"], share["ci_low"], share["ci_high"]
-        if lost["ci_low"] < LEAST_LOSS:  # a share of next to nothing
+        if lost["ci_low"] < even + LEAST_LOSS:  # a share of next to nothing
             value = low = high = np.nan
-            words = f"no share, since the loss may be less than {percent(LEAST_LOSS)}"
+            words = (
+                f"no share, since the loss may be less than {percent(LEAST_LOSS)} above that of "
+                "two modalities scored alike"
+            )
         elif cause == "unexplained":
             words = f"{percent(value)} of that loss stays when all three are removed"
         else:

@@ -266,13 +266,14 @@ def _measured(
 ) -> tuple[Row, str]:
     """Return a row, and a sentence where there are too few pairs for it."""
     value = measure.function(*rows)
+    defined = bool(np.isfinite(value))
     bounds: Interval | None = None
     null: NullLevel | None = None
     note = ""
-    if paired or measure.sides:
+    if defined and (paired or measure.sides):
         by_bootstrap = measure.per_item is not None or measure.weighted is not None
         bounds = interval(measure, *rows, n_draws=n_resamples if by_bootstrap else None, rng=rng)
-    if paired and measure.null is not None and not measure.sides:
+    if defined and paired and measure.null is not None and not measure.sides:
         draws = _COSTLY_NULL_DRAWS if is_costly(measure) else _NULL_DRAWS
         null = null_level(measure, rows[0], rows[1], n_draws=draws, rng=rng)
     if measure.name == "l2m" and paired:

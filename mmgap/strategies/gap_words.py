@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from mmgap.gap.measure import Measure
 from mmgap.gap.uncertainty import NullLevel
 
@@ -50,8 +52,13 @@ def measure_sentence(measure: Measure, value: float, side: str, null: NullLevel 
     >>> from mmgap.gap.registry import MEASURES
     >>> none = NullLevel("labels", 0.05, 0.03, 0.075, 0.1, 500, 500)
     >>> measure_sentence(MEASURES["l2m"], 0.85, "both", none)
-    'the centroids are 0.85 apart, 17 times the level of no gap'
+    'the centroids are 0.85 apart, 17 times the null level'
     """
+    if not np.isfinite(value):
+        return (
+            f"{measure.title}: not defined here, as rows of one modality do not differ or the "
+            "centroids coincide"
+        )
     words = _SENTENCES.get(measure.name)
     if words is None:
         of_side = f" of the {side}s" if measure.sides else ""
@@ -99,15 +106,13 @@ def _ratio(part: float) -> str:
 
 
 def _against(value: float, null: NullLevel, write: Callable[[float], str]) -> str:
-    if null.kind == "pairing":
-        level = f"{write(null.mean)} for shuffled texts"
-        none = "no more than shuffled texts give"
-    else:
-        level = f"{write(null.mean)} without a gap"
-        none = "which is what no gap gives"
+    """Compare a value with the range of its null level, and say that range where it holds it."""
+    if not np.isfinite(null.mean):
+        return ""
+    where = "for shuffled texts" if null.kind == "pairing" else "without a gap"
     if null.low <= value <= null.high:
-        return f", {none}"
+        return f", within the 95 % range {where}, {write(null.low)} to {write(null.high)}"
     above = null.low > 0 and 1.5 <= value / null.mean <= 1000
     if null.kind == "labels" and above and write is short:
-        return f", {short(value / null.mean)} times the level of no gap"
-    return f", against {level}"
+        return f", {short(value / null.mean)} times the null level"
+    return f", against {write(null.mean)} {where}"

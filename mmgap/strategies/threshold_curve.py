@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+from mmgap.scores.pairs import lacking_kind
 from mmgap.scores.threshold import check_between, threshold_pairs
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def threshold_curve(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If shapes disagree, a score is infinite, pairs are not of both kinds, or ``level`` does not
         lie between 0 and 1.
 
@@ -72,9 +74,8 @@ def threshold_curve(
 
     check_between("level", level, 0, 1)
     query, pairs, labels = threshold_pairs(scores, relevant)
-    if labels.all() or not labels.any():
-        msg = f"the pairs must be of both kinds; {labels.sum()} of {labels.size} are relevant"
-        raise ValueError(msg)
+    if lack := lacking_kind(labels):
+        raise MmgapError(lack)
     at = np.unique(pairs)
     if at.size > n_points:
         at = np.unique(np.quantile(pairs, np.linspace(0, 1, n_points), method="inverted_cdf"))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmgap.errors import MmgapError
-from mmgap.strategies.distributions import need_both_legs, relevance
+from mmgap.scores.pairs import lacking_kind
+from mmgap.strategies.distributions import relevance
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mmgap.store.vectors import Vectors
+
+
+COLUMNS = (
+    *("leg", "measure", "target", "threshold", "threshold_low", "threshold_high", "estimate"),
+    *("bound", "kept", "n_accepted", "realised", "ci_low", "ci_high", "realised_kept", "holds"),
+    "reason",
+)
+"""Of :func:`threshold_table`."""
 
 
 def threshold_table(
@@ -30,7 +39,7 @@ def threshold_table(
     Parameters
     ----------
     calibration, test : Vectors
-        Of one encoder, with both legs; different queries.
+        Of one encoder; different queries. Each leg that holds a document has a row.
     precision, false_accept_rate : float or None
         The target, one of the two, as in :func:`mmgap.scores.find_threshold`.
     confidence : float, default 0.95
@@ -47,14 +56,12 @@ def threshold_table(
         ``threshold_low`` and ``threshold_high``, ``estimate``, ``bound``, ``kept`` (share of
         relevant pairs accepted), ``n_accepted``; from test ``realised`` with ``ci_low`` and
         ``ci_high``, ``realised_kept``, ``holds``; and ``reason`` where no score reaches the target
-        (the other figures are NaN then).
+        or the leg's pairs are not of both kinds (the other figures are NaN then).
 
     Raises
     ------
     MmgapError
-        If the encoders differ, a query is in both, or a leg is missing.
-    ValueError
-        As :func:`mmgap.scores.find_threshold`.
+        If the encoders differ, a query is in both, or as :func:`mmgap.scores.find_threshold`.
 
     Notes
     -----
@@ -64,12 +71,20 @@ def threshold_table(
     """
     import pandas as pd
 
-    from mmgap.scores import find_threshold, threshold_transfer
+    from mmgap.scores.threshold import check_target, find_threshold
+    from mmgap.scores.transfer import threshold_transfer
 
+    measure, target = check_target(precision, false_accept_rate, confidence)
     _check_apart(calibration, test)
     rng = np.random.default_rng(0) if rng is None else rng
     rows = []
-    for leg in ("text", "image"):
+    for leg in calibration.filled_legs:
+        row: dict[str, Any] = dict.fromkeys(COLUMNS)
+        lack = _lack(calibration, leg)
+        row |= {"leg": leg, "measure": measure, "target": target, "n_accepted": 0, "reason": lack}
+        rows.append(row)
+        if lack:
+            continue
         found = find_threshold(
             *_pairs(calibration, leg),
             precision=precision,
@@ -78,10 +93,7 @@ def threshold_table(
             n_resamples=n_resamples,
             rng=rng,
         )
-        row = {
-            "leg": leg,
-            "measure": found.measure,
-            "target": found.target,
+        row |= {
             "threshold": found.value,
             "threshold_low": found.low,
             "threshold_high": found.high,
@@ -89,25 +101,30 @@ def threshold_table(
             "bound": found.bound,
             "kept": found.kept,
             "n_accepted": found.n_accepted,
-            "realised": None,
-            "ci_low": None,
-            "ci_high": None,
-            "realised_kept": None,
-            "holds": None,
-            "reason": found.reason,
+            "reason": found.reason or _lack(test, leg),
         }
-        if found.value is not None:
+        if not row["reason"]:
             there = threshold_transfer(
                 found, {"test": _pairs(test, leg)}, n_resamples=n_resamples, rng=rng
             ).iloc[0]
             row |= {name: there[name] for name in ("realised", "ci_low", "ci_high", "holds")}
             row["realised_kept"] = there["kept"]
-        rows.append(row)
-    numbers = [
-        *("threshold", "threshold_low", "threshold_high", "estimate", "bound", "kept"),
-        *("realised", "ci_low", "ci_high", "realised_kept"),
-    ]
-    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+    numbers = [*COLUMNS[3:9], *COLUMNS[10:14]]
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(numbers, float))
+
+
+def _lack(vectors: Vectors, leg: str) -> str:
+    """Why a leg has no threshold whatever the target; empty where it may have one."""
+    if leg not in vectors.filled_legs:
+        return f"{vectors.corpus.name!r} has no {leg}"
+    scores, relevant = _pairs(vectors, leg)
+    there = relevant[~np.isnan(scores)]
+    if there.any() or not relevant.any():
+        return lacking_kind(there)
+    return (
+        f"queries of {vectors.corpus.name!r} are not compared with the {leg}s that answer them, "
+        f"their own source; a {leg} threshold needs queries of another source"
+    )
 
 
 def _pairs(vectors: Vectors, leg: str) -> tuple[np.ndarray, np.ndarray]:
@@ -115,8 +132,6 @@ def _pairs(vectors: Vectors, leg: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_apart(calibration: Vectors, test: Vectors) -> None:
-    for vectors in (calibration, test):
-        need_both_legs(vectors)
     if calibration.encoder.id != test.encoder.id:
         msg = (
             f"calibration vectors are of {calibration.encoder.id!r}, test vectors of "

@@ -40,8 +40,8 @@ import mmgap as mg
 from mmgap.evaluation import difference_table, evaluate, format_table, verdict
 from mmgap.fusion import COMBINERS, comb_max, comb_mean
 from mmgap.notebook import notebook
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import QUIET_COLOUR, series_marks
+from mmgap.plots import new_figure, series_marks
+from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
 from mmgap.strategies import find_candidates, score_contrasts
 

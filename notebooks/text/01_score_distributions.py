@@ -38,7 +38,7 @@ import mmgap as mg
 from mmgap import paths
 from mmgap.evaluation import verdict
 from mmgap.notebook import notebook
-from mmgap.plots import score_histograms, temperature_sweep
+from mmgap.plots import curves, score_histograms
 from mmgap.provenance import provenance
 from mmgap.scores import QUANTILES, dominance, ks_distance, overlap
 from mmgap.strategies import merged_text_share, score_contrasts
@@ -301,7 +301,18 @@ mean[["l2m", "recall", "recall_new", "text_share"]].mean().round(3)
 
 # %%
 settings.save(
-    temperature_sweep(sweep, pool_share=0.5),
+    curves(
+        sweep.assign(training=sweep["learned"].map({False: "fixed scale", True: "scale learned"})),
+        x="logit_scale",
+        x_label="logit scale in training (1 / temperature)",
+        rows={
+            "l2m": "gap (L2M)",
+            "recall": "recall@10 in %",
+            "text_share": "texts among the first 10, in %",
+        },
+        lines="training",
+        steps="log",
+    ),
     "temperature",
     alt="Three panels over the logit scale in training, 1 to 100, three seeds each. The gap, L2M, "
     "rises with the scale. Recall@10 of the image leg on names rises and falls again a little. The "

@@ -515,11 +515,11 @@ halves = project((texts[:n_half], texts[n_half:]), seed=settings.seed)
 print(f"L2M of the two halves: {l2m(texts[:n_half], texts[n_half:]):.3f}")
 
 # %%
-figure = mg.plots.canvas.new_figure(4)
+figure = mg.plots.new_figure(4)
 axes = figure.subplots()
 names = ("one half of the texts", "the other half")
 for (name, mark), points in zip(
-    mg.plots.palette.series_marks(names).items(), (halves.text, halves.image), strict=True
+    mg.plots.series_marks(names).items(), (halves.text, halves.image), strict=True
 ):
     axes.scatter(*points.T, s=22, c=mark.colour, marker=mark.marker, alpha=0.6, label=name)
 axes.set(xlabel="UMAP 1", ylabel="UMAP 2", xticks=[], yticks=[])

@@ -55,7 +55,8 @@ from mmgap.contrastive import (
 from mmgap.evaluation import verdict
 from mmgap.gap import cone, dimension_profile, l2m, rmg, shift_sweep
 from mmgap.notebook import notebook
-from mmgap.plots import canvas, palette, sweep_lines, training_curves
+from mmgap.plots import curves as draw_curves
+from mmgap.plots import new_figure, palette, series_marks
 from mmgap.provenance import provenance
 
 settings = notebook("03_where_the_gap_comes_from", seed=0)
@@ -179,9 +180,9 @@ closed["linear without bias"] = [cone(names)] * (depth + 1)
 pd.DataFrame(cones).rename_axis("layers").round(3)
 
 # %%
-figure = canvas.new_figure(3.6)
+figure = new_figure(3.6)
 axes = figure.subplots()
-for kind, mark in palette.series_marks(kinds).items():
+for kind, mark in series_marks(kinds).items():
     axes.plot(closed[kind], color=mark.colour, linestyle=mark.line, marker="none")
     axes.plot(cones[kind], color=mark.colour, linestyle="none", marker=mark.marker, label=kind)
 axes.set(xlabel="random layers", ylabel="mean cosine of two names", ylim=(0, 1.02))
@@ -256,9 +257,9 @@ print(f"L2M of two networks {min(apart):.2f} to {max(apart):.2f}")
 assert within > between + 0.3
 
 # %%
-figure = canvas.new_figure(4.2)
+figure = new_figure(4.2)
 axes = figure.subplots()
-marks = palette.series_marks([f"random network {n + 1}" for n in range(5)])
+marks = series_marks([f"random network {n + 1}" for n in range(5)])
 for (label, mark), out in zip(marks.items(), networks, strict=True):
     points = plane.transform(out)
     axes.scatter(*points.T, s=14, c=mark.colour, marker=mark.marker, alpha=0.5, label=label)
@@ -301,10 +302,12 @@ def history(scale):
 
 
 curves = {f"logit scale {scale:g}": history(scale) for scale in (10, 100)}
+by_step = {"x": "step", "x_label": "training step", "rows": {"l2m": "gap (L2M)"}}
+by_step |= {"lines": "variant", "panels": "panel", "steps": "training"}
 
 # %%
 settings.save(
-    training_curves(curves),
+    draw_curves(pd.concat([f.assign(panel=n) for n, f in curves.items()]), **by_step),
     "start",
     alt="Two panels, L2M on held-out pairs against the training step, one line per start and seed. "
     "At logit scale 10 the lines from a wide and from a closed gap meet at a small one. At logit "
@@ -368,18 +371,20 @@ liang = pd.DataFrame(
         "text R@1": [0.0170, 0.1660, 0.1740, 0.2098, 0.2036, 0.1894],
     }
 )
-liang["recall"] = 100 * liang[["image R@1", "text R@1"]].mean(axis=1)
+liang["recall"] = liang[["image R@1", "text R@1"]].mean(axis=1)
 ours = trained.table[trained.table["variant"].isin(plain)].assign(series="here, one dot per seed")
 ours["scale"] = ours["variant"].str.removeprefix("scale ").astype(float)
-ours["recall"] = 50 * (ours["i2t_recall"] + ours["t2i_recall"])  # mean of both, percent
+ours["recall"] = (ours["i2t_recall"] + ours["t2i_recall"]) / 2  # mean of both
 
 # %%
 settings.save(
-    sweep_lines(
+    draw_curves(
         ours,
         x="scale",
         x_label="logit scale in training (1 / temperature)",
-        panels={"l2m": "gap (L2M)", "recall": "recall@1 in %"},
+        rows={"l2m": "gap (L2M)", "recall": "recall@1 in %"},
+        lines="series",
+        steps="log",
         published=liang,
         source="published (Liang et al.)",
     ),
@@ -442,11 +447,11 @@ landscape = {
 }
 
 # %%
-figure = canvas.new_figure(3.9)
+figure = new_figure(3.9)
 grid = figure.subplots(1, len(spaces), squeeze=False, sharey=True)[0]
 grid[0].set_ylabel("loss, lowest 0, highest 1")
 for axes, (name, sweep) in zip(grid, landscape.items(), strict=True):
-    for scale, mark in palette.series_marks(shown_scales).items():
+    for scale, mark in series_marks(shown_scales).items():
         line = sweep[sweep["logit_scale"] == scale].reset_index(drop=True)
         height = (line["loss"] - line["loss"].min()) / (line["loss"].max() - line["loss"].min())
         look = {"color": mark.colour, "linestyle": mark.line, "marker": mark.marker, "ms": 9}
@@ -521,11 +526,13 @@ by_dim_table = by_dim.table.assign(dim=parts[0].astype(int), series=parts[1])
 # %%
 fahim = pd.DataFrame({"dim": [128, 64, 32], "l2m": [0.661, 0.314, 0.104]})
 settings.save(
-    sweep_lines(
+    draw_curves(
         by_dim_table,
         x="dim",
         x_label="dimensions of the shared space",
-        panels={"l2m": "gap (L2M)", "l2m_start": "gap before training"},
+        rows={"l2m": "gap (L2M)", "l2m_start": "gap before training"},
+        lines="series",
+        steps="log",
         published=fahim,
         source="published (Fahim et al.)",
     ),
@@ -591,7 +598,7 @@ profiles["heads, scale 100"] = [profile(heads_space("scale 100", seed)) for seed
 bands = {name: band(len(curves_[0]), settings.rng(2)) for name, curves_ in profiles.items()}
 
 # %%
-figure = canvas.new_figure(3.4)
+figure = new_figure(3.4)
 grid = figure.subplots(1, len(profiles), sharey=True)
 grid[0].set_ylabel("share of the squared gap")
 for axes, (name, lines_) in zip(grid, profiles.items(), strict=True):
@@ -654,7 +661,7 @@ by_loss = compare_heads(train, test, losses, seeds=seeds, steps=steps)
 
 # %%
 settings.save(
-    training_curves({"scales learned": by_loss.history}),
+    draw_curves(by_loss.history.assign(panel="scales learned"), **by_step),
     "losses",
     alt="L2M on held-out pairs against the training step, three losses, one line per seed. Softmax "
     "and sigmoid with a bias fall to a small gap; sigmoid without a bias rises above the start.",
@@ -711,7 +718,7 @@ heads_panels = {
     "pictures turned": as_own(one_turned.history),
 }
 settings.save(
-    training_curves(heads_panels),
+    draw_curves(pd.concat([f.assign(panel=n) for n, f in heads_panels.items()]), **by_step),
     "shared_heads",
     alt="Two panels, L2M on held-out pairs against the training step at logit scale 100, with the "
     "features as they are and with the picture features turned. Own heads start and end wide; one "
@@ -759,7 +766,7 @@ by_rate = compare_heads(train, test, rates, seeds=seeds, steps=steps)
 # %%
 watched = {"three times as long": longer.history, "learning rates": by_rate.history}
 settings.save(
-    training_curves(watched),
+    draw_curves(pd.concat([f.assign(panel=n) for n, f in watched.items()]), **by_step),
     "slow_training",
     alt="Two panels at logit scale 100, L2M on held-out pairs against the training step. Left, "
     "three times as long from the usual and from the closed start: the lines come nearer and do "

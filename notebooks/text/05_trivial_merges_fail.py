@@ -51,9 +51,9 @@ from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
 from mmgap.notebook import notebook
-from mmgap.plots import difference_dots, loss_parts, weight_curves
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT, series_marks
+from mmgap.plots import curves as draw_curves
+from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
+from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
 from mmgap.store.vectors import Leg
@@ -446,8 +446,16 @@ curves = curves.set_index("panel").loc[order].reset_index()
 best = {kind: [chosen[key] for key in chosen if key[-1] == kind] for kind in kinds}
 spans = {kind: f"{min(found):.2f} to {max(found):.2f}" for kind, found in best.items() if found}
 settings.save(
-    weight_curves(
-        curves, lines="queries", panels="panel", marks=marks, chosen="chosen on calibration"
+    draw_curves(
+        curves,
+        x="weight",
+        x_label="weight of the text leg (0: image leg alone, 0.5: mean, 1: text leg alone)",
+        rows={"value": f"{measure} in %"},
+        lines="queries",
+        panels="panel",
+        marks=marks,
+        marked="chosen",
+        marked_label="chosen on calibration",
     ),
     "weights",
     alt=f"{measure} on the test split over the weight of the text leg, a curve for each class of "

@@ -60,7 +60,7 @@ from mmgap.fusion import comb_max, comb_mean
 from mmgap.notebook import notebook
 from mmgap.plots import (
     difference_dots,
-    normalised_histograms,
+    histogram_grid,
     reliability_diagrams,
     threshold_curves,
     two_directions,
@@ -298,7 +298,7 @@ assert all(abs(row["log-odds, Platt"]) < abs(row["raw"]) for row in upper.values
 
 # %%
 settings.save(
-    normalised_histograms(panels),
+    histogram_grid(panels),
     "histograms",
     alt="Small histograms of the scores of texts and of pictures, a row for each encoder, a column "
     "for each of: raw, min-max of each list, z of each list, bank z, log-odds by Platt. By z and "

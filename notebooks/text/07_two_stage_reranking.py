@@ -61,9 +61,15 @@ from mmgap import strategies as st
 from mmgap.corpus.schema import LEGS
 from mmgap.evaluation import Run, bootstrap_interval, difference_table, evaluate, verdict
 from mmgap.notebook import notebook
-from mmgap.plots import difference_dots, recall_bars, score_pairs, top1_gallery
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import NEUTRAL, QUIET_COLOUR, series_marks
+from mmgap.plots import (
+    difference_dots,
+    new_figure,
+    recall_bars,
+    score_histograms,
+    series_marks,
+    top1_gallery,
+)
+from mmgap.plots.palette import NEUTRAL, QUIET_COLOUR
 from mmgap.provenance import provenance
 from mmgap.scores import dominance_by_query, ks_distance
 
@@ -274,12 +280,12 @@ settings.save(
 # once by its text and once by its picture. *Published: a figure without numbers.*
 
 # %%
-both_models = st.score_pairs  # measures; the plot of the same name draws
+both_models = st.score_pairs
 pairs = {label: both_models(vectors[label], scorers[label], depth=depth) for label in vectors}
 scales = {encoder_id: "cosine", reranker_id: "logit, before the sigmoid"}
 gaps = {name: found.ks for name, found in pairs[new_styles].items()}
 settings.save(
-    score_pairs(pairs[new_styles], scales=scales),
+    score_histograms(pairs[new_styles], xlabel=scales, height=1.9),
     "score_pairs",
     alt="Histograms of query-text and query-image scores of the same pairs, the embedder's above "
     "the reranker's, relevant pairs outlined. KS distance "

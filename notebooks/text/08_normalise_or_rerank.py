@@ -63,10 +63,9 @@ from mmgap.evaluation import (
 # %%
 from mmgap.notebook import notebook
 from mmgap.paths import cache_dir
-from mmgap.plots import difference_dots, pareto
+from mmgap.plots import difference_dots, pareto, series_marks
 from mmgap.plots import label_budget as draw_label_budget
 from mmgap.plots import leaderboard as draw_leaderboard
-from mmgap.plots.palette import series_marks
 from mmgap.provenance import provenance
 from mmgap.strategies import METHODS, VERDICT_FAMILIES, HeldOut, PairScorer, TwoStage
 from mmgap.strategies.split import take_queries

@@ -50,9 +50,8 @@ from mmgap.encoders.catalog import find_model
 from mmgap.errors import CorpusError, MmgapError
 from mmgap.evaluation import Run, evaluate, verdict
 from mmgap.notebook import notebook
-from mmgap.plots import recall_bars
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import QUIET_COLOUR, series_marks
+from mmgap.plots import new_figure, recall_bars, series_marks
+from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
 
 # %%
@@ -532,7 +531,7 @@ if judged is not None:
 #   queries, paired.
 # - About half of EDIS' documents share their headline with another one: ties are no rare case, so
 #   read the mean over their orders.
-# - On the command line: `mmgap table seed --corpus edis`.
+# - On the command line: `mmgap table two-stage --corpus edis`.
 #
 # **References.** Jina AI: Fair scoring for multimodal documents, 25 May 2025 (EDIS, jina-clip-v2,
 # jina-reranker-m0). S. Liu, W. Feng, T. Fu, W. Chen, W. Y. Wang: EDIS: Entity-Driven Image Search

@@ -111,7 +111,7 @@ class World:
         out = Path(tempfile.mkdtemp(dir=self.root))
         whole = [*map(str, arguments), "--out", str(out)]
         if encoder:
-            whole += ["--corpus", str(self.folder), "--encoder", "slice"]
+            whole += ["--corpus", str(self.folder), "--encoder", "mini-clip"]
         to_csv = pd.DataFrame.to_csv
         precise = functools.partialmethod(_to_precise_csv, to_csv)
         with (
@@ -201,9 +201,9 @@ def report_of_arrays(world: World) -> Made:
 
 
 @maker
-def probe_of_arrays(world: World) -> Made:
+def single_modality_of_arrays(world: World) -> Made:
     pair = f"{world.root / 'images.npy'},{world.root / 'texts.npy'}"
-    return world.command("probe", "--corpus", pair, encoder=False)
+    return world.command("single-modality", "--corpus", pair, encoder=False)
 
 
 @maker
@@ -212,8 +212,8 @@ def leaderboard(world: World) -> Made:
 
 
 @maker
-def probe(world: World) -> Made:
-    return world.command("probe")
+def single_modality(world: World) -> Made:
+    return world.command("single-modality")
 
 
 @maker
@@ -224,7 +224,7 @@ def label_budget(world: World) -> Made:
 @maker
 def threshold(world: World) -> Made:
     made = {}
-    for name, target in (("precision", "0.4"), ("false-accept-rate", "0.01")):
+    for name, target in (("precision", "0.4"), ("false-positive-rate", "0.01")):
         table = world.command("threshold", f"--{name}", target)["threshold"]
         made[f"threshold_{name.replace('-', '_')}"] = table
     return made
@@ -232,8 +232,8 @@ def threshold(world: World) -> Made:
 
 @maker
 def two_stage(world: World) -> Made:
-    made = world.command("table", "seed", "--reranker", "rule")
-    return {"two_stage": made["seed_table"]}
+    made = world.command("table", "two-stage", "--reranker", "rule")
+    return {"two_stage": made["two_stage"]}
 
 
 @maker

@@ -61,7 +61,7 @@ def test_published_interval_and_level_of_nothing(table: pd.DataFrame) -> None:
     l2m = table.loc[("l2m", "both")]
     assert (l2m["ci_low"], l2m["ci_high"]) == pytest.approx((0.8454, 0.8591), abs=1e-3)
     assert l2m["null"] == pytest.approx(0.050, abs=5e-3)
-    assert l2m["meaning"] == "the centroids are 0.85 apart, 17 times the level of no gap"
+    assert l2m["meaning"] == "the centroids are 0.85 apart, 17 times the null level"
 
 
 def test_what_the_tool_prints(report: mg.strategies.GapReport) -> None:

@@ -1,15 +1,11 @@
 """Paired differences, and how they are drawn."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from figure_checks import assert_legible_size, assert_no_clipped_text, assert_no_overlapping_text
 
-from mmgap import plots
 from mmgap.evaluation import Run, bootstrap_interval
 from mmgap.evaluation.differences import difference_table
-from mmgap.plots.difference_dots import difference_dots
 
 QUERIES = [f"q{number}" for number in range(40)]
 QRELS = {query: {"a": 1} for query in QUERIES}
@@ -141,40 +137,3 @@ def test_what_cannot_be_compared_is_refused():
         difference_table([runs[0], make_run("few", half[:3], QUERIES[:3])], QRELS, "base")
     with pytest.raises(ValueError, match="same queries"):
         difference_table(runs, QRELS, "base", by=pd.Series("x", index=QUERIES[:3]))
-
-
-def differences(low=-0.3, high=0.3):
-    names = ["maximum of the raw cosines", "mean", "reciprocal rank fusion", "text leg"]
-    values = np.linspace(low, high, 12)
-    rows = [
-        (panel, name, "recall@10", value, value - 0.04, value + 0.04)
-        for value, (panel, name) in zip(
-            values, [(f"encoder {n}, (a) styles", name) for n in range(3) for name in names],
-            strict=True,
-        )
-    ]  # fmt: skip
-    return pd.DataFrame(
-        rows, columns=["panel", "strategy", "measure", "value", "ci_low", "ci_high"]
-    )
-
-
-@pytest.mark.parametrize("kind", ["notebook", "paper", "slide"])
-@pytest.mark.parametrize("ends", [(-0.3, 0.3), (0, 0.001), (-0.9, -0.1)])
-def test_figure_is_readable(kind, ends):
-    with mpl.rc_context(plots.style(kind)):
-        figure = difference_dots(differences(*ends), panels="panel")
-        assert_no_clipped_text(figure)
-        assert_no_overlapping_text(figure)
-        assert_legible_size(figure)
-
-
-def test_a_dot_is_hollow_where_the_interval_holds_zero():
-    table = differences().iloc[[0, 5]]
-    axes = difference_dots(table).axes[0]
-    dots = [line for line in axes.lines if line.get_marker() == "s" and len(line.get_xdata()) == 1]
-    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, True]
-
-
-def test_dots_that_would_share_a_place_are_refused():
-    with pytest.raises(ValueError, match="share one pair"):
-        difference_dots(differences())

@@ -193,7 +193,7 @@ def test_images_are_loaded_while_the_model_works(
     total = sum(document.image is not None for document in corpus.documents)
     loaded: list[ImageFile] = []
     decode = ImageFile.open
-    monkeypatch.setattr(ImageFile, "open", lambda file: (loaded.append(file), decode(file))[1])
+    monkeypatch.setattr(ImageFile, "open", lambda file, *_: (loaded.append(file), decode(file))[1])
 
     class Waits(ColourEncoder):
         images = 0

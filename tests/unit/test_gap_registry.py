@@ -80,7 +80,7 @@ def test_description_is_whole(measure):
     assert measure.function.__name__ == measure.name
     assert set(measure.invariances) <= INVARIANCES
     assert len(set(measure.invariances)) == len(measure.invariances)
-    assert measure.null in {"labels", "pairing", None}
+    assert measure.null in {"labels", "half labels", "pairing", None}
     assert measure.range[0] < measure.range[1]
     assert measure.title
     assert not measure.larger.endswith(".")

@@ -19,11 +19,10 @@ from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.gap.registry import MEASURES
-from mmgap.gap.uncertainty import NullLevel, SmallSampleWarning, interval
+from mmgap.gap.uncertainty import SmallSampleWarning, interval
 from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import GapReport, gap_report
 from mmgap.strategies.gap_consequences import _cross_fitted, consequences
-from mmgap.strategies.gap_words import measure_sentence
 
 COLUMNS = [
     "part",
@@ -354,67 +353,6 @@ def test_errors(pairs: Vectors) -> None:
 
 
 # The words
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "null", "sentence"),
-    [
-        (
-            "l2m",
-            0.8513,
-            NullLevel("labels", 0.05, 0.03, 0.08, 0.1, 9, 9),
-            "the centroids are 0.85 apart, 17 times the level of no gap",
-        ),
-        (
-            "l2m",
-            0.06,
-            NullLevel("labels", 0.05, 0.03, 0.08, 0.1, 9, 9),
-            "the centroids are 0.06 apart, which is what no gap gives",
-        ),
-        (
-            "l2m",
-            0.8513,
-            NullLevel("labels", 0.01, 0, 0.08, 0.1, 9, 9),
-            "the centroids are 0.85 apart, against 0.01 without a gap",
-        ),
-        (
-            "paired_cosine",
-            0.31,
-            NullLevel("pairing", 0.16, 0.15, 0.17, 0.2, 9, 9),
-            "an image has cosine 0.31 with its own text, against 0.16 for shuffled texts",
-        ),
-        (
-            "paired_cosine",
-            0.16,
-            NullLevel("pairing", 0.16, 0.15, 0.17, 0.2, 9, 9),
-            "an image has cosine 0.16 with its own text, no more than shuffled texts give",
-        ),
-        (
-            "rmg",
-            0.6,
-            NullLevel("labels", 0.5, 0.49, 0.51, 0.52, 9, 9),
-            "an image lies 1.50 times as far from its own text as items of one modality lie from "
-            "each other, against 1 times without a gap",
-        ),
-        (
-            "linear_separability",
-            0.75,
-            NullLevel("labels", 0.5, 0.4, 0.6, 0.6, 9, 9),
-            "a linear classifier tells new images from new texts in 75.0 % of cases, against "
-            "50.0 % without a gap",
-        ),
-        ("l2i", 1.2, None, "an image lies 1.20 from its own text"),
-    ],
-)
-def test_sentences(name: str, value: float, null: NullLevel | None, sentence: str) -> None:
-    assert measure_sentence(MEASURES[name], value, "both", null) == sentence
-
-
-def test_a_measure_without_a_sentence_of_its_own_is_described() -> None:
-    measure = replace(MEASURES["cone"], name="new", title="mean of something", larger="more of it")
-    assert measure_sentence(measure, 0.5, "text", None) == (
-        "mean of something of the texts: 0.50; larger = more of it"
-    )
 
 
 # The looks

@@ -193,7 +193,7 @@ def test_curve_passes_through_a_found_threshold():
 @pytest.mark.parametrize(
     ("good", "options", "message"),
     [
-        (np.ones((30, 8), dtype=bool), {}, "of both kinds; 237 of 237 are relevant"),
+        (np.ones((30, 8), dtype=bool), {}, "237 of the 237 are relevant"),
         (judged()[1], {"level": 1.0}, "level must lie between 0 and 1"),
         (judged()[1][:5], {}, "must have one shape"),
     ],

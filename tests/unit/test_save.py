@@ -9,8 +9,8 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from mmgap.plots import FigureError, save
-from mmgap.plots.canvas import new_figure
 from mmgap.plots.save import MAX_EMBEDDED_BYTES, data_hash, number_clip_paths
+from mmgap.plots.style import new_figure
 
 ALT = 'A rising line, labelled "recall" & drawn over <ten> depths of the list.'
 CAPTION = "Recall grows with depth."

@@ -257,8 +257,10 @@ def test_unusable_input_is_refused(pairs):
         find_threshold(scores, relevant[:, 1:], precision=0.9)
     with pytest.raises(ValueError, match="infinite score"):
         find_threshold(np.array([np.inf, 0.1]), np.array([1, 0]), precision=0.9)
-    with pytest.raises(ValueError, match="needs relevant and irrelevant pairs; 0 of the"):
+    with pytest.raises(
+        ValueError, match="needs relevant and non-relevant pairs with a score; 0 of the"
+    ):
         find_threshold(scores, np.zeros_like(relevant), precision=0.9)
     found = find_threshold(scores, relevant, precision=0.3, n_resamples=0)
-    with pytest.raises(ValueError, match="corpus 'x' must hold"):
+    with pytest.raises(ValueError, match="corpus 'x': a threshold needs"):
         threshold_transfer(found, {"x": (scores, np.ones_like(relevant))})

@@ -79,7 +79,7 @@ def test_the_same_queries_and_other_encoders_are_refused():
     ("arguments", "message"),
     [
         ([], "name one target"),
-        (["--precision", "0.9", "--false-accept-rate", "0.1"], "name one target"),
+        (["--precision", "0.9", "--false-positive-rate", "0.1"], "name one target"),
     ],
 )
 def test_the_command_says_what_it_needs(arguments, message):

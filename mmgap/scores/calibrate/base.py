@@ -9,6 +9,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from mmgap.errors import MmgapError
+from mmgap.scores.pairs import relevant_pairs
+
 
 class ScoreCalibrator(TransformerMixin, BaseEstimator):
     """Base of the calibrators: the score of a pair becomes the probability that it is relevant.
@@ -31,8 +34,8 @@ class ScoreCalibrator(TransformerMixin, BaseEstimator):
             Scores of one leg on calibration data; NaN leaves a pair out. Fitted on one column,
             the calibrator transforms matrices of any width.
         y : ndarray of the shape of X, or of shape (n_pair,)
-            Relevance: bool, or grades, of which all above the smallest one in y count as relevant.
-            One value per row stands for all its scores.
+            Relevance: bool, or grades, of which 1 and more count as relevant. One value per row
+            stands for all its scores.
 
         Returns
         -------
@@ -40,7 +43,7 @@ class ScoreCalibrator(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        MmgapError
             If the pairs hold only relevant or only irrelevant ones, a score is infinite, or shapes
             disagree.
         """
@@ -50,7 +53,7 @@ class ScoreCalibrator(TransformerMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None; "
                 "give the relevance of each pair"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         relevant = _relevance(y, scores.shape)
         there = ~np.isnan(scores)
         pairs, labels = scores[there], relevant[there]
@@ -60,7 +63,7 @@ class ScoreCalibrator(TransformerMixin, BaseEstimator):
                 f"{labels.size} pairs are of one class: {labels.sum()} are relevant. "
                 "Take calibration pairs of both kinds"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.n_pairs_, self.n_relevant_ = labels.size, int(labels.sum())
         self._fit_pairs(pairs, labels)
         return self
@@ -80,7 +83,7 @@ class ScoreCalibrator(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        MmgapError
             If X does not have two axes or as many columns as the matrix fitted on, or holds an
             infinite score.
         sklearn.exceptions.NotFittedError
@@ -129,9 +132,5 @@ def _relevance(y: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         grades = np.broadcast_to(grades[:, None], shape)
     if grades.shape != shape:
         msg = f"y {grades.shape} must have the shape of X {shape}, or one value for each row of it"
-        raise ValueError(msg)
-    grades = grades.astype(np.float64)
-    if np.isnan(grades).any():
-        msg = "y holds NaN; put NaN into X to leave a pair out"
-        raise ValueError(msg)
-    return grades > grades.min()
+        raise MmgapError(msg)
+    return relevant_pairs(grades)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
 from mmgap.scores.calibrate.logistic import fit_logistic
 
@@ -95,5 +96,5 @@ class BetaCalibrator(ScoreCalibrator):
                 f"bounds must be (low, high) with all scores between them; got {self.bounds} and "
                 f"scores from {lowest:g} to {highest:g}. bounds=None takes the range of the scores"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         return float(low), float(high)

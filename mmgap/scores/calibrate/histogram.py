@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
 
 STRATEGIES = ("quantile", "uniform")
@@ -57,7 +58,7 @@ class HistogramCalibrator(ScoreCalibrator):
                 f"bins must be >= 1 and strategy one of {STRATEGIES}; got {self.bins!r} and "
                 f"{self.strategy!r}"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         if self.strategy == "quantile":
             edges = np.quantile(scores, np.linspace(0, 1, self.bins + 1))
         else:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from sklearn.base import clone
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
 from mmgap.scores.normalise.base import ScoreNormaliser
 
@@ -37,7 +38,7 @@ def fit_legs(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If ``relevant`` has other legs or shapes than ``scores``, or a leg cannot be fitted.
 
     Examples
@@ -56,7 +57,7 @@ def fit_legs(
             f"{ {leg: np.shape(labels) for leg, labels in relevant.items()} } for "
             f"{ {leg: np.shape(values) for leg, values in scores.items()} }"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return {
         leg: clone(estimator).fit(
             np.reshape(values, (-1, 1)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit
 
+from mmgap.errors import MmgapError
 from mmgap.scores.calibrate.base import ScoreCalibrator
 
 DENSITIES = ("kde", "gaussian")
@@ -78,10 +79,10 @@ class LikelihoodRatioCalibrator(ScoreCalibrator):
     def _fit_pairs(self, scores: np.ndarray, relevant: np.ndarray) -> None:
         if self.density not in DENSITIES:
             msg = f"density must be one of {DENSITIES}; got {self.density!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         if self.prior is not None and not 0 < self.prior < 1:
             msg = f"prior must lie between 0 and 1; got {self.prior}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.prior_ = float(relevant.mean()) if self.prior is None else float(self.prior)
         self.grid_ = np.linspace(scores.min(), scores.max(), _GRID)
         kinds = {"relevant": scores[relevant], "other": scores[~relevant]}
@@ -140,5 +141,5 @@ def _standard_deviation(name: str, sample: np.ndarray) -> float:
             f"a density needs at least two different scores; the {sample.size} {name} pairs have "
             f"{np.unique(sample).size}. Take more pairs, or PlattCalibrator"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return float(sample.std(ddof=1))

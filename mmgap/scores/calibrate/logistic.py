@@ -7,6 +7,8 @@ import warnings
 import numpy as np
 from scipy.special import expit
 
+from mmgap.errors import MmgapError
+
 
 def fit_logistic(
     features: np.ndarray, relevant: np.ndarray, *, smoothing: bool
@@ -28,7 +30,7 @@ def fit_logistic(
 
     Raises
     ------
-    ValueError
+    MmgapError
         If relevant pairs are separated from the others, which makes the slopes infinite, and
         ``smoothing`` is off.
     """
@@ -65,7 +67,7 @@ def fit_logistic(
             f"the {n_relevant} relevant pairs are separated from the {n_other} others, so the "
             "likelihood has no maximum; use smoothing=True or more pairs"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     residual = expit(logit) - target
     gradient = np.abs(np.append(basis.T @ residual, residual.sum())).max() / relevant.size
     if gradient > 1e-6:

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from mmgap.errors import MmgapError
+
 REFERENCES = ("query", "bank")
 """Where the statistics of a normaliser may come from."""
 
@@ -40,7 +42,7 @@ class ScoreNormaliser(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        MmgapError
             If X does not have two axes, holds an infinite score, or no score where a bank is
             needed.
         """
@@ -51,7 +53,7 @@ class ScoreNormaliser(TransformerMixin, BaseEstimator):
                 f"{type(self).__name__} needs a reference bank with at least one score; the "
                 f"{scores.size} entries of X are all NaN"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self._fit_bank(bank)
         return self
 
@@ -70,7 +72,7 @@ class ScoreNormaliser(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
+        MmgapError
             If X does not have two axes or as many columns as the matrix fitted on, holds an
             infinite score, or a parameter has a value that is not offered.
         sklearn.exceptions.NotFittedError
@@ -90,7 +92,7 @@ class ScoreNormaliser(TransformerMixin, BaseEstimator):
         if isinstance(missing, str):
             if missing != "min":
                 msg = f"missing must be a number, NaN or 'min'; got {missing!r}"
-                raise ValueError(msg)
+                raise MmgapError(msg)
             lowest = np.fmin.reduce(normalised, axis=1, keepdims=True)
             return np.where(there, normalised, lowest)
         return np.where(there, normalised, missing)
@@ -137,7 +139,7 @@ class LinearNormaliser(ScoreNormaliser):
     def _needs_fit(self) -> bool:  # type: ignore[override]
         if self.reference not in REFERENCES:
             msg = f"reference must be one of {REFERENCES}; got {self.reference!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         return self.reference == "bank"
 
     def _fit_bank(self, bank: np.ndarray) -> None:
@@ -192,7 +194,7 @@ def row_mean_and_sd(scores: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarr
     """Mean and standard deviation of each row; the latter exactly 0 where all scores are equal."""
     if ddof not in (0, 1):
         msg = f"ddof must be 0 (sigma over n) or 1 (over n - 1); got {ddof!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     n = (~np.isnan(scores)).sum(axis=1, keepdims=True)
     mean = np.nansum(scores, axis=1, keepdims=True) / n
     squares = np.nansum((scores - mean) ** 2, axis=1, keepdims=True)
@@ -209,13 +211,13 @@ def handle_negative(scores: np.ndarray, policy: str, name: str, infimum: float =
         return np.maximum(scores, infimum)
     if policy != "error":
         msg = f"{name} must be 'keep', 'clip' or 'error'; got {policy!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if (scores < infimum).any():
         msg = (
             f"{(scores < infimum).sum()} scores lie below {infimum:g}, the smallest is "
             f"{np.nanmin(scores):g}; shift the scores or choose {name}='keep' or 'clip'"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return scores
 
 
@@ -232,5 +234,5 @@ def _instead(value: float | str, scores: np.ndarray, name: str) -> np.ndarray:
         return np.where(scores > 0, 1.0, 0.0)
     if isinstance(value, str):
         msg = f"{name} must be a number, NaN, 'raw' or 'positive'; got {value!r}"
-        raise ValueError(msg)  # noqa: TRY004  (a wrong value, as sklearn has it)
+        raise MmgapError(msg)
     return np.full_like(scores, value)

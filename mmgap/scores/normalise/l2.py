@@ -13,7 +13,7 @@ class L2Normaliser(LinearNormaliser):
     Parameters
     ----------
     negative : {"keep", "clip", "error"}, default "keep"
-        What negative scores do: stay negative, count as 0 (which ties them), or raise ValueError.
+        What negative scores do: stay negative, count as 0 (which ties them), or raise MmgapError.
     equal : float or {"raw", "positive"}, default 0
         What the scores become where all are 0.
     missing : float or "min", default NaN

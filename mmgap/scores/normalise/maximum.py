@@ -16,7 +16,7 @@ class MaxNormaliser(LinearNormaliser):
         ``query`` takes the largest score of each list; ``bank`` that of the scores given to
         ``fit``.
     negative : {"keep", "clip", "error"}, default "keep"
-        What negative scores do: stay negative, count as 0 (which ties them), or raise ValueError.
+        What negative scores do: stay negative, count as 0 (which ties them), or raise MmgapError.
     equal : float or {"raw", "positive"}, default 0
         What the scores become where the largest one is 0. Equal positive scores become 1.
     missing : float or "min", default NaN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import LinearNormaliser, clipped
 
 
@@ -73,7 +74,7 @@ class PercentileRangeNormaliser(LinearNormaliser):
     def _line(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= self.low < self.high <= 100:
             msg = f"need 0 <= low < high <= 100; got low={self.low!r}, high={self.high!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         low, high = np.nanpercentile(scores, [self.low, self.high], axis=1)[..., None]
         # Linear interpolation between equal scores can leave a difference by rounding.
         rounding = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import REFERENCES, ScoreNormaliser
 
 METHODS = ("mid", "right", "left", "linear")
@@ -65,7 +66,7 @@ class QuantileNormaliser(ScoreNormaliser):
     def _needs_fit(self) -> bool:  # type: ignore[override]
         if self.reference not in REFERENCES:
             msg = f"reference must be one of {REFERENCES}; got {self.reference!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         return self.reference == "bank"
 
     def _fit_bank(self, bank: np.ndarray) -> None:
@@ -81,7 +82,7 @@ class QuantileNormaliser(ScoreNormaliser):
         n = ascending.size
         if self.method not in METHODS:
             msg = f"method must be one of {METHODS}; got {self.method!r}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         below = np.searchsorted(ascending, scores, side="left")
         up_to = np.searchsorted(ascending, scores, side="right")
         if self.method == "left":

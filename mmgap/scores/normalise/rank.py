@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise.base import ScoreNormaliser
 
 TIES = ("average", "ordinal", "min", "max", "dense")
@@ -50,5 +51,5 @@ def row_ranks(scores: np.ndarray, ties: str) -> np.ndarray:
     """Rank of each score in its row, 1 for the largest; NaN ranks behind all."""
     if ties not in TIES:
         msg = f"ties must be one of {TIES}; got {ties!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return rankdata(np.where(np.isnan(scores), np.inf, -scores), method=ties, axis=1)

@@ -19,7 +19,7 @@ class TheoreticalMinMaxNormaliser(LinearNormaliser):
         ``fit``.
     below : {"keep", "clip", "error"}, default "keep"
         What scores below the infimum do: become negative, count as the infimum (which ties them),
-        or raise ValueError.
+        or raise MmgapError.
     equal : float or {"raw", "positive"}, default 0
         What the scores become where the largest one equals the infimum. Equal scores above it
         become 1.

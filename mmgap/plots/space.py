@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from matplotlib.collections import LineCollection
-from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from mmgap.plots.canvas import new_figure
-from mmgap.plots.palette import IMAGE, LEG, PAIR_COLOUR
-from mmgap.store.vectors import Vectors
+from mmgap.errors import MmgapError
+from mmgap.plots.palette import IMAGE, LEG, PAIR_COLOUR, Mark
+from mmgap.plots.panels import Panels, handle
+from mmgap.plots.style import new_figure, scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL import Image
 
+    from mmgap.store.vectors import Vectors
+
 LEADER_COLOUR = "#222222"
-"""Line from a picture to its point."""
+"""Line from an image to its point."""
 
 Method = Literal["umap", "pca"]
 
@@ -31,14 +33,8 @@ Method = Literal["umap", "pca"]
 class Projection:
     """Two coordinates for every text and every image of a corpus.
 
-    Parameters
-    ----------
-    text : ndarray of shape (n_text, 2)
-    image : ndarray of shape (n_image, 2)
-    text_positions : int array of shape (n_text,)
-        The document of each row; texts and images of one document are drawn as a pair.
-    image_positions : int array of shape (n_image,)
-    axis_names : pair of str
+    ``text_positions`` and ``image_positions`` are the document of each row of ``text`` and
+    ``image``; texts and images of one document are drawn as a pair.
     """
 
     text: np.ndarray
@@ -67,24 +63,11 @@ def project(
 ) -> Projection:
     """Lay both legs out in two dimensions by one joint fit.
 
-    Parameters
-    ----------
-    vectors : Vectors or pair of ndarray
-        A pair is ``(text_embeddings, image_embeddings)``; equal rows belong to one document.
-    method : {"umap", "pca"}
-        PCA keeps the directions of largest variance: straight distances within the plane can be
-        read, what is outside of it is lost. UMAP keeps neighbourhoods: neither the width of a gap,
-        nor the size of a cluster, nor the density of points can be read from it.
-    n_doc : int, optional
-        Use so many documents, drawn at random; larger is slower and fuller.
-    seed : int
-    n_neighbors : int, default 15
-        UMAP only. Larger values keep more of the large structure and less of the small.
-    min_dist : float, default 0.1
-        UMAP only. Larger values spread clusters out.
+    A pair is ``(text_embeddings, image_embeddings)``; equal rows belong to one document. PCA keeps
+    the directions of largest variance: distances within the plane can be read, what is outside of
+    it is lost. UMAP keeps neighbourhoods: neither the width of a gap, nor the size of a cluster,
+    nor the density of points can be read from it. ``n_doc`` documents are sampled at random.
 
-    Examples
-    --------
     >>> rng = np.random.default_rng(0)
     >>> projection = project((rng.normal(size=(30, 5)), rng.normal(size=(30, 5))), method="pca")
     >>> projection.text.shape, projection.pairs.shape
@@ -104,14 +87,14 @@ def project(
         coordinates, names = _umap(both, seed, n_neighbors, min_dist)
     else:
         msg = f"there is no method {method!r}; choose 'umap' or 'pca'"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return Projection(
         coordinates[: len(text)], coordinates[len(text) :], text_positions, image_positions, names
     )
 
 
 def pick_thumbnails(vectors: Vectors, n: int = 24, seed: int = 0) -> dict[int, Image.Image]:
-    """Return pictures of documents drawn at random, by the position of the document."""
+    """Return images of documents sampled at random, by the position of the document."""
     positions = np.random.default_rng(seed).permutation(vectors.image.positions)[:n]
     found = {int(at): vectors.corpus.documents[at].image for at in positions}
     return {at: image.open() for at, image in found.items() if image is not None}
@@ -125,47 +108,35 @@ def shared_space(
     n_lines: int = 100,
     height: float | None = None,
     seed: int = 0,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw texts and images as points, and documents as lines between their two points.
 
-    Parameters
-    ----------
-    projection : Projection, or mapping of name to Projection
-        A mapping gives one panel per entry, two in a row.
-    thumbnails : mapping of document position to image, optional
-        Pictures to show beside their points, about 30 at most.
-    thumbnail_size : float, default 0.34
-        Inches.
-    n_lines : int, default 100
-        Documents that get a line, drawn at random; those with a picture always do.
-    height : float, optional
-        Inches of one row of panels.
-    seed : int
-        Of the choice of lines.
+    A mapping gives one panel per entry, two in a row. ``thumbnails`` maps document positions to
+    images to show beside their points, ``thumbnail_size`` inches, about 30 at most. ``n_lines``
+    documents, sampled at random, get a line; those with a thumbnail always do.
     """
     panels = projection if isinstance(projection, Mapping) else {"": projection}
-    n_columns = 1 if len(panels) == 1 else 2
-    n_rows = -(-len(panels) // n_columns)
-    width = new_figure().get_figwidth()
-    height = height or (0.7 if n_columns == 1 else 0.5) * width
-    figure = new_figure(n_rows * height + 0.4)
-    grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for spare in grid[len(panels) :]:
-        spare.set_visible(False)
-    for axes, (name, panel) in zip(grid, panels.items(), strict=False):
-        _draw(axes, name, panel, thumbnails or {}, n_lines, seed)
-    figure.legend(handles=_handles(), loc="outside lower center", ncols=3)
+    columns = 1 if len(panels) == 1 else 2
+    inches = height or (0.7 if columns == 1 else 0.5) * new_figure().get_figwidth()
+    total = (-(-len(panels) // columns) * inches + 0.4) / scale()
+    grid = Panels(panels, total, columns=columns, ax=ax, sharex=False, sharey=False)
+    for axes, panel in zip(grid.axes, panels.values(), strict=True):
+        draw_space(axes, panel, thumbnails or {}, n_lines, seed)
+    points = [handle(leg, mark, linestyle="none") for leg, mark in LEG.items()]
+    pair = handle("one document", Mark(PAIR_COLOUR, "none"))
+    grid.legend([*points, pair], "outside lower center")
     if thumbnails:
-        figure.draw_without_rendering()  # settles the layout, which places are measured in
-        for axes, panel in zip(grid, panels.values(), strict=False):
+        grid.figure.draw_without_rendering()  # settles the layout, which places are measured in
+        for axes, panel in zip(grid.axes, panels.values(), strict=True):
             _place_thumbnails(axes, panel, thumbnails, thumbnail_size)
-    return figure
+    return grid.figure
 
 
 def _legs(
     vectors: Vectors | tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    if isinstance(vectors, Vectors):
+    if not isinstance(vectors, tuple):
         text, image = vectors.text, vectors.image
         # Several vectors a document, as of late interaction, are no points of one map.
         return (
@@ -212,14 +183,14 @@ def _umap(
     return np.asarray(coordinates), ("UMAP 1", "UMAP 2")
 
 
-def _draw(
+def draw_space(
     axes: Axes,
-    name: str,
     panel: Projection,
     thumbnails: Mapping[int, Image.Image],
     n_lines: int,
     seed: int,
 ) -> None:
+    """Draw one panel's points and lines."""
     pairs = panel.pairs
     shown = np.isin(panel.text_positions[pairs[:, 0]], list(thumbnails))
     order = np.random.default_rng(seed).permutation(len(pairs))
@@ -238,25 +209,17 @@ def _draw(
             alpha=0.6,
             linewidths=0,
         )
-    axes.set(title=name, xlabel=panel.axis_names[0], ylabel=panel.axis_names[1])
+    axes.set(xlabel=panel.axis_names[0], ylabel=panel.axis_names[1])
     axes.set(xticks=[], yticks=[])
     axes.margins(0.08 if thumbnails else 0.04)
     if panel.axis_names[0].startswith("PC"):
         axes.set_aspect("equal", adjustable="datalim")
 
 
-def _handles() -> list[Line2D]:
-    points = [
-        Line2D([], [], linestyle="none", marker=mark.marker, color=mark.colour, label=leg)
-        for leg, mark in LEG.items()
-    ]
-    return [*points, Line2D([], [], color=PAIR_COLOUR, marker="none", label="one document")]
-
-
 def _place_thumbnails(
     axes: Axes, panel: Projection, thumbnails: Mapping[int, Image.Image], size: float
 ) -> None:
-    """Put each picture near its point: never on another picture, rarely on points."""
+    """Put each thumbnail near its point: never on another one, rarely on points."""
     row_of = {int(position): row for row, position in enumerate(panel.image_positions)}
     rows = {at: row_of[at] for at in thumbnails if at in row_of}
     side = (size + 0.06) * axes.figure.dpi
@@ -265,7 +228,7 @@ def _place_thumbnails(
     extents = np.array(axes.get_window_extent().extents)
     placed: list[np.ndarray] = []
     for at, row in rows.items():
-        centre = _free_place(anchors[row], placed, points, side, extents)
+        centre = _free_spot(anchors[row], placed, points, side, extents)
         if centre is None:
             continue
         placed.append(centre)
@@ -273,10 +236,10 @@ def _place_thumbnails(
         x, y = np.stack([panel.image[row], middle]).T
         axes.plot(x, y, color=LEADER_COLOUR, linewidth=0.9, linestyle="-", marker="none", zorder=3)
         axes.plot(x[:1], y[:1], IMAGE.marker, mfc=IMAGE.colour, mec=LEADER_COLOUR, ms=6, zorder=3)
-        picture = thumbnails[at].convert("RGB")
-        picture.thumbnail((96, 96))
+        thumbnail = thumbnails[at].convert("RGB")
+        thumbnail.thumbnail((96, 96))
         artist = AnnotationBbox(
-            OffsetImage(np.asarray(picture), zoom=size * 72 / max(picture.size)),
+            OffsetImage(np.asarray(thumbnail), zoom=size * 72 / max(thumbnail.size)),
             tuple(middle),
             pad=0.1,
             bboxprops={"edgecolor": LEADER_COLOUR, "linewidth": 0.8},
@@ -286,14 +249,14 @@ def _place_thumbnails(
         axes.add_artist(artist)
 
 
-def _free_place(
+def _free_spot(
     anchor: np.ndarray,
     placed: list[np.ndarray],
     points: np.ndarray,
     side: float,
     extents: np.ndarray,
 ) -> np.ndarray | None:
-    """Best centre of a square picture around its point, in pixels; None where all are taken."""
+    """Best centre of a square around its point, in pixels; None where all are taken."""
     turns = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     radii = side * np.arange(0.9, 9, 0.45)
     rings = np.stack([np.cos(turns), np.sin(turns)], axis=1)
