@@ -173,10 +173,6 @@ def test_a_sample_keeps_what_is_judged(
     monkeypatch.setenv("MMGAP_CACHE", str(cache))
     with pytest.raises(CorpusError, match="is not on this machine"):
         load_corpus("edis")  # a sample is never taken for the whole
-    other = mmgap(edis, cache, "fetch", "edis", "--sample", "3", "--others", "4", "--seed", "6")
-    assert other.returncode == 0, other.stderr
-    redrawn = load_corpus(f"edis@{folder.with_name(folder.name[:-1] + '6')}")
-    assert redrawn.query_ids != corpus.query_ids
 
 
 def test_a_revision_is_completed_or_refused(edis: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
