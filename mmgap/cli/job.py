@@ -22,7 +22,7 @@ from mmgap.errors import EncoderError, MmgapError
 if TYPE_CHECKING:
     from mmgap.corpus.schema import Corpus
     from mmgap.encoders.base import Encoder
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 BUNDLED = ("mini-clip", "mini-siglip", "mini-aligned")
 CORPUS_HELP = (
@@ -77,7 +77,7 @@ class Job:
 
     def embed(self, pool: Corpus, encoder: Encoder | None) -> Vectors:
         """Embed a pool, from the cache where it has been before."""
-        from mmgap.store import embed
+        from mmgap.index import embed
 
         return embed(pool, encoder, on_error=self.on_error)
 

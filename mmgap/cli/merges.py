@@ -48,7 +48,7 @@ def threshold(
             calibration,
             test,
             precision=precision,
-            false_accept_rate=false_positive_rate,
+            false_positive_rate=false_positive_rate,
             n_resamples=200,
         )
         table.insert(0, "encoder", test.encoder.id)
@@ -227,14 +227,14 @@ def _print_thresholds(table: pd.DataFrame) -> None:
         if row["threshold"] != row["threshold"]:
             say("  {leg}: no threshold; {reason}".format_map(row))
             continue
-        row["outcome"] = "reached" if row["holds"] else "missed"
+        row["outcome"] = "reached" if row["reached"] else "missed"
         line = (
             "  {leg}: reject below {threshold:.3f} [{threshold_low:.3f}, {threshold_high:.3f}]; "
-            "accepts {kept:.1%} of the relevant pairs\n    on test queries "
+            "accepts {recall:.1%} of the relevant pairs\n    on test queries "
         ) + (
             "not checked; {reason}"
             if row["reason"]
-            else "{realised:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {realised_kept:.1%}: "
+            else "{observed:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {observed_recall:.1%}: "
             "target {outcome}"
         )
         say(line.format_map(row))

@@ -148,21 +148,21 @@ def _backend_of_unknown(model_id: str, folder: Path | None) -> str:
 
 def _backend_of_folder(model_id: str, folder: Path) -> str:
     """Return the backend that the files of a checkpoint ask for."""
-    from mmgap.encoders.naming import read_json
+    from mmgap.encoders.naming import architectures, read_json
 
     config = read_json(folder, "config.json")
     kind = read_json(folder, "config_sentence_transformers.json").get("model_type")
-    architectures = " ".join(map(str, config.get("architectures") or ()))
+    classes = architectures(config)
     if (
         kind == "CrossEncoder"
-        or "ForSequenceClassification" in architectures
-        or ("JinaVLForRanking" in architectures)
+        or "ForSequenceClassification" in classes
+        or "JinaVLForRanking" in classes
     ):
         msg = f"{model_id!r} holds a reranker, which has no vectors; use load_reranker"
         raise EncoderError(msg)
     if (folder / "open_clip_config.json").is_file():
         return "open-clip"
-    if kind == "MultiVectorEncoder" or config.get("model_type") in _LATE_INTERACTION:
+    if kind == "MultiVectorEncoder" or str(config.get("model_type")) in _LATE_INTERACTION:
         return "multi-vector"
     weights = {path.suffix for path in folder.rglob("*") if path.is_file()}
     if ".onnx" in weights and ".safetensors" not in weights:

@@ -15,6 +15,7 @@ from mmgap.encoders.api_client import JINA, ApiClient, ApiLimits, in_order, prov
 from mmgap.encoders.base import EncoderInfo, Role
 from mmgap.encoders.catalog import ModelFacts, find_model
 from mmgap.encoders.st_inputs import rgb
+from mmgap.encoders.st_text import check_texts
 from mmgap.encoders.truncation import check_dim, truncate
 from mmgap.errors import EncoderError
 
@@ -164,9 +165,7 @@ class ApiEncoder:
             If the budget does not allow it (nothing is sent then), the provider refuses or cannot
             be reached, or its answer does not fit the request.
         """
-        if isinstance(texts, str):
-            msg = f"texts is the single text {texts!r}; expected a list of texts, e.g. [{texts!r}]"
-            raise EncoderError(msg)
+        texts = check_texts(texts)
         objects = self.client.provider is JINA  # a bare string might be fetched as an address
         inputs = [{"text": text} if objects else text for text in texts]
         # No tokenizer makes more tokens than bytes, but for the few it puts around a text.

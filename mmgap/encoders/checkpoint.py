@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmgap.errors import EncoderError
 
-_READ = (".json", ".safetensors", ".txt", ".model", ".jinja", ".py")
+if TYPE_CHECKING:
+    import torch
+
+_NEVER_READ = (".md", ".gguf", ".h5", ".msgpack", ".onnx", ".onnx_data", ".ot", ".tflite")
+_OTHER_FORMATS = {"onnx", "openvino", "coreml"}
+_PICKLED = ("pytorch_model*.bin", "adapter_model.bin")
 _NOT_DOWNLOADED = [
     *(
         "*.bin",
@@ -101,13 +110,92 @@ def card_licence(card: Path) -> str | None:
 
 
 def fingerprint(folder: Path, recipe: str) -> str:
-    """Hash every file that decides the output, and a word that names how it is used."""
+    """Hash every file that a library may read, and a word that names how they are used.
+
+    What counts is left out by name (cards, weights for other libraries), never taken in by name:
+    a file of an unknown kind changes the fingerprint.
+    """
     digest = hashlib.sha256(recipe.encode())
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix in _READ and path.is_file() and not name.startswith("."):
-            with path.open("rb") as handle:
-                digest.update(
-                    f"\n{name} {hashlib.file_digest(handle, 'sha256').hexdigest()}".encode()
-                )
+    for name, path in sorted(_files(folder)):
+        if (
+            path.suffix in _NEVER_READ
+            or name.startswith(".")
+            or name.split("/")[0] in _OTHER_FORMATS
+        ):
+            continue
+        with path.open("rb") as handle:
+            digest.update(f"\n{name} {hashlib.file_digest(handle, 'sha256').hexdigest()}".encode())
     return digest.hexdigest()
+
+
+def outside_of(folder: Path, model: torch.nn.Module) -> str:
+    """Hash what a model was made of besides the files of its folder; ``""`` where that is nothing.
+
+    Foreign code may lie in another repository; adapters are laid over a base model from elsewhere.
+    """
+    sources = {
+        inspect.getfile(type(module))
+        for module in model.modules()
+        if type(module).__module__.startswith("transformers_modules")
+    }
+    parts = sorted(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in sources)
+    if (folder / "adapter_config.json").is_file():
+        digest = hashlib.sha256()
+        for name, tensor in sorted(model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().float().numpy().tobytes())
+        parts.append(digest.hexdigest())
+    return f" with {', '.join(parts)}" if parts else ""
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every file below a folder, those behind linked folders included."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link to a folder above it
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in names:
+            path = Path(parent, name)
+            if path.is_file():
+                yield path.relative_to(folder).as_posix(), path
+
+
+def require_safetensors(name: str, folder: Path) -> None:
+    """Refuse a checkpoint of which any part would be unpickled, or lies outside of its folder.
+
+    Raises
+    ------
+    EncoderError
+    """
+    folders = [folder]
+    modules = folder / "modules.json"
+    if modules.is_file():
+        try:
+            listed = json.loads(modules.read_text(encoding="utf-8"))
+            parts = [str(module["path"]) for module in listed]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            msg = f"{modules} cannot be read: {error!r}; expected a list of modules with paths"
+            raise EncoderError(msg) from error
+        for part in parts:
+            if Path(part).is_absolute() or ".." in Path(part).parts:
+                msg = f"{modules} names {part!r}; expected a folder inside {folder}"
+                raise EncoderError(msg)
+        folders += [folder / part for part in parts if part]
+    for part_folder in folders:
+        pickled = [path.name for end in _PICKLED for path in sorted(part_folder.glob(end))]
+        if pickled and not any(part_folder.glob("*.safetensors")):
+            msg = (
+                f"{name!r}: {part_folder} holds the weights {pickled[0]} and no .safetensors file; "
+                "pickled weights (.bin) are not read. Take a revision that has safetensors, or "
+                "convert it with save_pretrained"
+            )
+            raise EncoderError(msg)
+    if not any(folder.rglob("*.safetensors")):
+        msg = (
+            f"{name!r} ({folder}) holds no .safetensors file; pickled weights (.bin) are not read. "
+            "Take a revision that has safetensors, or convert it with save_pretrained"
+        )
+        raise EncoderError(msg)

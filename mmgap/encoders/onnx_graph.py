@@ -127,19 +127,29 @@ class OnnxGraph:
 
     def files(self) -> list[Path]:
         """Return the graph and the files that hold its external data, sorted by name."""
-        beside = [
-            path
-            for path in self.path.parent.iterdir()
-            if path.is_file() and path.suffix not in {".onnx", ".json", ".md"}
-        ]
+        root = self.path.parent
+        beside = [path for path in root.rglob("*") if path.is_file() and path != self.path]
         if not beside:
             return [self.path]
-        # A graph names its external files, and a protobuf keeps names as plain bytes.
+        # A graph names its external files, by their paths from where it lies.
         with self.path.open("rb") as handle:
             graph = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-            external = [path for path in beside if graph.find(path.name.encode()) >= 0]
+            external = [
+                path
+                for path in beside
+                if graph.find(_protobuf(path.relative_to(root).as_posix())) >= 0
+            ]
             graph.close()
         return sorted([self.path, *external], key=lambda path: path.name)
+
+
+def _protobuf(text: str) -> bytes:
+    """Return a text as a protobuf holds it: after its length, seven bits to a byte."""
+    data, length = text.encode(), b""
+    left = len(data)
+    while left > 127:
+        length, left = length + bytes([left & 127 | 128]), left >> 7
+    return length + bytes([left]) + data
 
 
 def usable_processors() -> int:

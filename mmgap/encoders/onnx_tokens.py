@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mmgap.encoders.loading import is_stop
 from mmgap.errors import EncoderError
 
 _NO_LIMIT = 10**6
@@ -64,13 +65,18 @@ class TextTokenizer:
         try:
             self._tokenizer = Tokenizer.from_file(str(file))
             config = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
-        except Exception as error:  # tokenizers raises bare Exception
+            limit = config.get("model_max_length", _NO_LIMIT)
+            limit = int(limit) if limit < _NO_LIMIT else None
+            self.pad_id = self._pad_id(folder, config)
+        except EncoderError:
+            raise
+        except BaseException as error:
+            if is_stop(error):  # tokenizers raises bare Exception, and Rust's panics are not even
+                raise
             msg = f"the tokenizer in {folder} cannot be read: {error}; download it again"
             raise EncoderError(msg) from error
         self.files = [path for path in (file, settings) if path.is_file()]
-        self.pad_id = self._pad_id(folder, config)
-        limit = config.get("model_max_length", _NO_LIMIT)
-        self.max_tokens = max_tokens or (int(limit) if limit < _NO_LIMIT else None)
+        self.max_tokens = max_tokens or limit
         self._lower_case = lower_case
         self._full_length = self.max_tokens if full_length else None
         self._tokenizer.no_padding()

@@ -138,7 +138,9 @@ class OpenClipEncoder:
         size = preprocess.size
         self.info = EncoderInfo(
             id=name,
-            fingerprint=_fingerprint([source.weights, *tokenizer_files], recipe),
+            fingerprint=_fingerprint(
+                [source.weights, *tokenizer_files, *_text_config(source)], recipe
+            ),
             backend="open-clip",
             dim=self._dim,
             licence=facts.licence if facts else licence(source.folder),
@@ -220,8 +222,8 @@ def _build(name: str, source: OpenClipSource, precision: str) -> Any:
     import open_clip
 
     text = dict(source.model["text_cfg"])
-    if text.get("hf_model_name"):  # this tower's architecture is a repository of its own
-        text["hf_model_name"] = str(local_folder(text["hf_model_name"], files=["config.json"]))
+    if text.get("hf_model_name"):
+        text["hf_model_name"] = str(_text_config(source)[0].parent)
     config = {
         "model_cfg": {**source.model, "text_cfg": text},
         "preprocess_cfg": source.preprocess,
@@ -242,6 +244,12 @@ def _build(name: str, source: OpenClipSource, precision: str) -> Any:
         )
         raise EncoderError(msg) from error
     return model.eval()
+
+
+def _text_config(source: OpenClipSource) -> list[Path]:
+    """Return the file with a text tower's architecture, if it is a repository of its own."""
+    name = source.model["text_cfg"].get("hf_model_name")
+    return [local_folder(name, files=["config.json"]) / "config.json"] if name else []
 
 
 @contextmanager
@@ -287,7 +295,8 @@ def _tokenizer(name: str, source: OpenClipSource) -> tuple[Any, list[Path]]:
     except Exception as error:  # damaged files can make a loader raise anything
         msg = f"{name!r}: the tokenizer in {folder} cannot be loaded: {error}. Download it again"
         raise EncoderError(msg) from error
-    files = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
+    patterns = (*TOKENIZER_FILES, "config.json")
+    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     return tokenizer, sorted(files, key=lambda path: path.name)
 
 

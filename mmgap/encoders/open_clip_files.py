@@ -15,7 +15,10 @@ from mmgap.errors import EncoderError
 CONFIG = "open_clip_config.json"
 """The file that makes a folder a model of open_clip."""
 
-TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "*.model", "vocab*", "merges.txt")
+TOKENIZER_FILES = (
+    *("tokenizer*", "special_tokens_map.json", "added_tokens.json"),
+    *("*.model", "vocab*", "merges.txt"),
+)
 """Patterns of what a tokenizer of transformers is read from."""
 
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")

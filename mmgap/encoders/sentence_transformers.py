@@ -10,7 +10,7 @@ import numpy as np
 
 from mmgap.encoders.base import EncoderInfo, Role
 from mmgap.encoders.batching import in_batches, tokens_per_batch
-from mmgap.encoders.checkpoint import fingerprint, licence, local_folder
+from mmgap.encoders.checkpoint import fingerprint, licence, local_folder, outside_of
 from mmgap.encoders.device import pick_device
 from mmgap.encoders.st_inputs import image_tokens, processing_options, rgb
 from mmgap.encoders.st_load import load_model
@@ -128,7 +128,9 @@ class SentenceTransformerEncoder:
         decides = (_RECIPE, dtype, self._dim, self._recipe, self._options, pooling)
         self.info = EncoderInfo(
             id=name,
-            fingerprint=fingerprint(folder, f"sentence-transformers {decides}"),
+            fingerprint=fingerprint(
+                folder, f"sentence-transformers {decides}{outside_of(folder, self._model)}"
+            ),
             backend="sentence-transformers",
             dim=self._dim,
             licence=licence(folder) if facts is None else facts.licence,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmgap._compat import ensure_torchvision
+from mmgap.encoders.checkpoint import require_safetensors
 from mmgap.encoders.device import pick_dtype
 from mmgap.encoders.loading import loading
 from mmgap.encoders.naming import read_json
@@ -115,12 +116,7 @@ def _refuse(name: str, folder: Path, config: dict[str, Any], *, trust_remote_cod
                 "trust_remote_code=True with the revision that you read"
             )
             raise EncoderError(msg)
-    if not any(folder.rglob("*.safetensors")):
-        msg = (
-            f"{name!r} ({folder}) holds no .safetensors file; pickled weights (.bin) are not read. "
-            "Take a revision that has safetensors, or convert it with save_pretrained"
-        )
-        raise EncoderError(msg)
+    require_safetensors(name, folder)
 
 
 def _from_folder(

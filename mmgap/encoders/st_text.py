@@ -148,7 +148,28 @@ def check_texts(texts: Sequence[str]) -> list[str]:
         if not isinstance(text, str):
             msg = f"text {position} is of type {type(text).__name__}; expected str"
             raise EncoderError(msg)
+        if (half := half_character(text)) is not None:
+            msg = (
+                f"text {position} holds {half!a}, half a character (a lone surrogate), which no "
+                "tokenizer takes; expected Unicode text. Mend or drop it"
+            )
+            raise EncoderError(msg)
     return list(texts)
+
+
+def half_character(text: str) -> str | None:
+    r"""Return the first half of a character that stands alone in a text, if one does.
+
+    Examples
+    --------
+    >>> half_character("a cat \ud83d"), half_character("a cat")
+    ('\ud83d', None)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return text[error.start]
+    return None
 
 
 class TokenBatches:

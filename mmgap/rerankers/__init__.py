@@ -90,12 +90,12 @@ def _backend_class(backend: str) -> Callable[..., Any]:
 
 def _backend_of_unknown(model_id: str, folder: Path | None) -> str:
     """Return the backend of a model that the catalogue does not have."""
-    from mmgap.encoders.naming import is_hub_like, read_json
+    from mmgap.encoders.naming import architectures, is_hub_like, read_json
 
     folder = folder or Path(model_id).expanduser()
     if folder.is_dir():
-        architectures = read_json(folder, "config.json").get("architectures") or ()
-        return "jina-m0" if "JinaVLForRanking" in architectures else "cross-encoder"
+        classes = architectures(read_json(folder, "config.json"))
+        return "jina-m0" if "JinaVLForRanking" in classes else "cross-encoder"
     if is_hub_like(model_id):
         return "cross-encoder"
     from mmgap.encoders.catalog import all_models, nearest_names

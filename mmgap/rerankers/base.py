@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from mmgap.encoders.st_text import check_texts
 from mmgap.errors import EncoderError, ImageError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Content:
         if not isinstance(self.text, str | None):
             msg = f"text is a {type(self.text).__name__}; expected a str: Content(image=...)?"
             raise EncoderError(msg)
+        if self.text is not None:
+            check_texts([self.text])
         if not isinstance(self.image, Image.Image | None):
             msg = (
                 f"image is a {type(self.image).__name__}; expected a PIL image, such as "

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmgap.encoders.batching import in_batches
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.checkpoint import fingerprint, licence
+from mmgap.encoders.checkpoint import fingerprint, licence, outside_of
 from mmgap.encoders.device import pick_device, pick_dtype
 from mmgap.encoders.loading import loading
 from mmgap.errors import EncoderError
@@ -187,7 +187,7 @@ class CrossEncoderReranker:
             fingerprint=fingerprint(
                 folder,
                 f"cross-encoder recipe {_RECIPE} {dtype} {self._activation} {self._max_length} "
-                f"{instruction if self._is_qwen3_vl else ''}",
+                f"{instruction if self._is_qwen3_vl else ''}{outside_of(folder, self._model)}",
             ),
             backend="cross-encoder",
             score=f"sigmoid({logit}), in [0, 1]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from mmgap.encoders.checkpoint import local_folder
+from mmgap.encoders.checkpoint import local_folder, require_safetensors
 from mmgap.errors import EncoderError, MissingExtraError
 
 
@@ -31,12 +31,7 @@ def find_folder(name: str, folder: Path | None, revision: str | None) -> Path:
     elif not Path(folder).is_dir():
         msg = f"{folder} is no folder; expected the one with the files of {name!r}"
         raise EncoderError(msg)
-    if not any(Path(folder).glob("*.safetensors")):
-        msg = (
-            f"{name!r} ({folder}) holds no .safetensors file; pickled weights (.bin) are not read. "
-            "Take a revision that has safetensors, or convert it with save_pretrained"
-        )
-        raise EncoderError(msg)
+    require_safetensors(name, Path(folder))
     return Path(folder)
 
 

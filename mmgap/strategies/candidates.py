@@ -8,8 +8,8 @@ import numpy as np
 
 from mmgap.encoders.similarity import pair_similarity
 from mmgap.errors import MmgapError
-from mmgap.search import top_k
-from mmgap.store.vectors import Vectors
+from mmgap.index import top_k
+from mmgap.index.vectors import Vectors
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from mmgap.errors import MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate
 from mmgap.fusion import comb_weighted
 from mmgap.fusion.objective import expected_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.method import LABELLED_PAIRS, TOLERANCE, Method
@@ -67,7 +67,7 @@ def label_budget(
     measure : str, default "recall@10"
         ``recall@k`` or ``ndcg@k``, expected over the orders of tied documents.
     references : iterable of Method or None, default None
-        Drawn as lines of no labels. None takes raw mean, RRF, bank z and the two legs.
+        Drawn as lines of no labels. None takes raw mean, RRF, reference z and the two legs.
     prior_sd : float, default 0.25
         Standard deviation of the slopes' prior; smaller holds faster to the label-free merge. On
         two halves of the bundled corpus' calibration queries 0.5 let ten labels cost up to 10
@@ -302,7 +302,7 @@ def _lines(references: Iterable[Method] | None) -> list[Method]:
         return list(references)
     from mmgap.strategies.methods import METHODS
 
-    names = ("bank z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
+    names = ("reference z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
     return [METHODS[name] for name in names]
 
 

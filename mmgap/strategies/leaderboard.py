@@ -17,7 +17,7 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.method import TOLERANCE, Method
 from mmgap.strategies.pool import Pool, deep_pool

@@ -12,7 +12,7 @@ from mmgap.evaluation import Run
 from mmgap.strategies.distributions import need_both_legs
 
 if TYPE_CHECKING:
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 FORMS = ("text", "image", "both")
 """What a document of a mixed corpus can be."""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.pair_store import RECORD, PairStore
 
 if TYPE_CHECKING:
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 SHOWN = ("text", "image", "fused")
 """What one call can show of a document."""
 
-_FIRST_LOT, _LAST_LOT = 64, 8192
-_LOT_SECONDS = 4.0
-"""A lot is what a killed run has to do again: it grows until it takes about this long."""
+_LOT, _QUICK_LOT = 128, 4096
+"""Pairs scored at once, and what a killed run has to do again; the second where a reranker reads
+ahead and the rest is quick. Fixed, never by the clock: the last bits of a score depend on the pairs
+beside it."""
 
-_PICTURES = 512
-"""Most pictures that are in memory at once."""
+_PIXELS = 2**26
+"""Most pixels of images that are decoded at once: 200 MB."""
 
 
 class PairScorer:
@@ -50,7 +52,7 @@ class PairScorer:
         Passed on to ``reranker.score``; ``None`` takes its default.
     lot : int or None, default None
         Pairs given to the reranker at once and then written to disk: what a killed run loses at
-        most. ``None`` starts at 64 and grows to what takes about 4 seconds.
+        most. ``None`` is 4096 for a reranker that reads ahead, else 128.
     image_side : int or None, default None
         Larger pictures are shrunk to this longest side before the reranker sees them.
     progress : bool, default False
@@ -83,7 +85,8 @@ class PairScorer:
                 msg = f"{name} is {value}; expected 1 or more, or None"
                 raise MmgapError(msg)
         self.reranker, self.n_new = reranker, 0
-        self._corpus, self._progress, self._lot = vectors.corpus, progress, lot
+        self._corpus, self._progress = vectors.corpus, progress
+        self._lot = lot or (_QUICK_LOT if isinstance(reranker, ReadsAhead) else _LOT)
         self._options = {} if batch_size is None else {"batch_size": batch_size}
         self._image_side = image_side
         if cache is True:
@@ -94,6 +97,7 @@ class PairScorer:
         self._has = _shown_modalities(vectors)
         self._query_keys: dict[int, bytes] = {}
         self._document_keys: dict[tuple[str, int], bytes] = {}
+        self._image_sizes: dict[int, int] = {}
         empty = np.empty(0, dtype=np.int64), np.empty(0, dtype=RECORD)
         self._known = dict.fromkeys(SHOWN, empty)
 
@@ -139,7 +143,7 @@ class PairScorer:
 
     def require_codes(self, wanted: dict[str, np.ndarray]) -> None:
         """Do as :meth:`require`, with pairs as ``query * n_document + document``."""
-        todo: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        todo: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         for shown, codes in wanted.items():
             missing = np.setdiff1d(codes, self._known[shown][0])
             if not len(missing):
@@ -156,11 +160,11 @@ class PairScorer:
             found, records = self._store.read(keys)
             self._remember(shown, missing[found], records[found])
             if not found.all():
-                todo[shown] = missing[~found], keys[~found]
-        n_todo = sum(len(np.unique(keys)) for _, keys in todo.values())
+                todo[shown] = missing, keys, found
+        n_todo = sum(len(np.unique(keys[~found])) for _, keys, found in todo.values())
         with _bar(n_todo, show=self._progress) as advance:
-            for shown, (codes, keys) in todo.items():
-                self._score(shown, codes, keys, advance)
+            for shown, (codes, keys, found) in todo.items():
+                self._score(shown, codes, keys, found, advance)
 
     def look_up(self, shown: str, mask: np.ndarray, documents: np.ndarray) -> np.ndarray:
         """Return the records of pairs that :meth:`require` was called for.
@@ -187,30 +191,33 @@ class PairScorer:
         self._known[shown] = codes[order], np.concatenate([known_records, records])[order]
 
     def _score(
-        self, shown: str, codes: np.ndarray, keys: np.ndarray, advance: Callable[[int], None]
+        self,
+        shown: str,
+        codes: np.ndarray,
+        keys: np.ndarray,
+        found: np.ndarray,
+        advance: Callable[[int], None],
     ) -> None:
         # Documents that share what is shown share the call, and so have the very same score: one
         # call each would let rounding order them.
-        every_code = codes
-        keys, first, same_as = np.unique(keys, return_index=True, return_inverse=True)
-        codes = every_code[first]
-        queries, documents = np.divmod(codes, len(self._corpus.documents))
-        # Neighbours share a document, so that its picture is decoded once; a hosted reranker puts
+        every_code, every_key = codes[~found], keys[~found]
+        keys, first = np.unique(keys, return_index=True)
+        queries, documents = np.divmod(codes[first], len(self._corpus.documents))
+        # Neighbours share a document, so that its image is decoded once; a hosted reranker puts
         # neighbours of one query into one request instead.
         if self.reranker.info.backend != "api":
             order = np.lexsort([queries, documents])
         else:
-            order = np.argsort(codes)
-        codes, keys = codes[order], keys[order]
-        queries, documents = queries[order], documents[order]
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
-        same_as = place[same_as]
-        start, size = 0, self._lot or _FIRST_LOT
+            order = np.argsort(codes[first])
+        keys, queries, documents = keys[order], queries[order], documents[order]
+        is_known = found[first][order]
         contents: dict[int, Content] = {}
-        while start < len(codes):
-            n = size if shown == "text" else _few_pictures(documents[start : start + size])
-            lot = slice(start, start + n)
+        for whole in self._lots(shown, documents):
+            # Cut before what is on disk is left out: a run that goes on has the lots of one that
+            # was never stopped.
+            lot = whole[~is_known[whole]]
+            if not len(lot):
+                continue
             contents = {
                 document: contents.get(document) or self._content(shown, document)
                 for document in np.unique(documents[lot]).tolist()
@@ -234,13 +241,25 @@ class PairScorer:
                 records[name] = _each(asked, queries[lot], count)
                 records[name] += _each(contents, documents[lot], count)
             self._store.write(keys[lot], records)
-            done = (same_as >= start) & (same_as < start + len(pairs))
-            self._remember(shown, every_code[done], records[same_as[done] - start])
+            in_order = np.argsort(keys[lot])
+            at = np.searchsorted(keys[lot], every_key, sorter=in_order).clip(max=len(lot) - 1)
+            done = keys[lot][in_order][at] == every_key
+            self._remember(shown, every_code[done], records[in_order][at[done]])
             self.n_new += len(pairs)
             advance(len(pairs))
-            start += len(pairs)
-            if self._lot is None and seconds < _LOT_SECONDS / 2:
-                size = min(2 * size, _LAST_LOT)
+
+    def _lots(self, shown: str, documents: np.ndarray) -> Iterator[np.ndarray]:
+        """Cut pairs into runs of at most so many pairs, and so many pixels of different images."""
+        start, pixels, last = 0, 0, -1
+        for at, document in enumerate(documents.tolist()):
+            more = self._image_sizes[document] if shown != "text" and document != last else 0
+            if at > start and (at - start == self._lot or pixels + more > _PIXELS):
+                yield np.arange(start, at)
+                start, pixels = at, 0
+                more = self._image_sizes[document] if shown != "text" else 0
+            pixels, last = pixels + more, document
+        if start < len(documents):
+            yield np.arange(start, len(documents))
 
     def _refuse_unusable(self, scores: np.ndarray, n: int) -> None:
         if np.shape(scores) == (n,) and np.isfinite(scores).all():
@@ -289,7 +308,9 @@ class PairScorer:
             key += _digest((document.text or "").encode())
         if shown != "text":
             assert document.image is not None
-            key += _digest(document.image.read_bytes())
+            data = document.image.read_bytes()
+            self._image_sizes[position] = _pixels_of(data)
+            key += _digest(data)
         return key
 
 
@@ -316,10 +337,15 @@ def _shown_modalities(vectors: Vectors) -> dict[str, tuple[np.ndarray, np.ndarra
     return has
 
 
-def _few_pictures(documents: np.ndarray) -> int:
-    """Return how many of these pairs, from the first on, need no more than ``_PICTURES``."""
-    _, first = np.unique(documents, return_index=True)
-    return len(documents) if len(first) <= _PICTURES else int(np.sort(first)[_PICTURES])
+def _pixels_of(data: bytes) -> int:
+    """Return how many pixels an image says it has; 0 if it cannot be opened."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return image.width * image.height
+    except Exception:  # decoding it will say what is wrong
+        return 0
 
 
 def _has(document: Document, modality: str) -> bool:

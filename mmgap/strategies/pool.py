@@ -12,7 +12,7 @@ from mmgap.corpus.schema import LEGS
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.distributions import relevance
 

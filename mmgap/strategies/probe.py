@@ -11,7 +11,7 @@ from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.schema import LEGS, Corpus, Document, Judgment, Qrels
 from mmgap.errors import MmgapError
 from mmgap.evaluation import OverTies, Run, bootstrap_interval, recall
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.method import TOLERANCE, Method
 from mmgap.strategies.pool import Pool

@@ -12,7 +12,7 @@ from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.first_stage import FirstStage, Pool, find_pool, first_stage, margins
 from mmgap.strategies.pair_scorer import SHOWN, PairScorer
 from mmgap.strategies.two_stage import TwoStage
@@ -177,6 +177,7 @@ class _Plan:
             vectors.corpus.doc_ids,
             np.where(np.isnan(scores), -1, self.pool.documents),
             scores,
+            complete=self.stage.listed.sum(axis=1) < self.strategy.search_depth,
         )
         n_query = len(self.pool.documents)
         totals = {name: np.zeros(n_query) for name in ("tokens", "pixels", "seconds")}

@@ -12,8 +12,8 @@ from mmgap.corpus.schema import LEGS
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import run_two_stage
@@ -117,6 +117,9 @@ def _run(vectors: Vectors, strategy: Strategy, candidates: Candidates) -> Run:
         vectors.corpus.doc_ids,
         np.where(listed, candidates.documents, -1),
         scores,
+        complete=np.all(
+            [candidates.listed[leg].sum(axis=1) < strategy.depth for leg in strategy.legs], axis=0
+        ),
     )
 
 

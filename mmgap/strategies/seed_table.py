@@ -19,8 +19,8 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import CostedRun, run_two_stage

@@ -13,8 +13,8 @@ import numpy as np
 from mmgap.corpus.schema import Corpus
 from mmgap.errors import MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate, holm, randomisation_test
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.cost import cost_frame
 from mmgap.strategies.first_stage import find_pool
 from mmgap.strategies.method import LABELLED_PAIRS, NOTHING, TOLERANCE, Method
@@ -68,7 +68,7 @@ def verdict_family(candidate: Candidate) -> str | None:
     Examples
     --------
     >>> from mmgap.strategies import METHODS
-    >>> verdict_family(METHODS["bank z, mean"]), verdict_family(METHODS["text leg"])
+    >>> verdict_family(METHODS["reference z, mean"]), verdict_family(METHODS["text leg"])
     ('label-free merge', None)
     """
     if isinstance(candidate, TwoStage):

@@ -50,14 +50,14 @@ from mmgap.encoders.similarity import similarity
 from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
+from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
 from mmgap.plots import curves as draw_curves
 from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
 from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
-from mmgap.store.vectors import Leg
-from mmgap.strategies import TRIVIAL, find_candidates, merged_text_share, relevance
+from mmgap.strategies import TRIVIAL, find_candidates, merged_text_fraction, relevance
 
 # %%
 settings = notebook("05_trivial_merges_fail", seed=0)
@@ -147,10 +147,7 @@ try:
     corpus = mg.load_corpus("features/clip-vit-b16-coco500")
     real[corpus.encoder_name, "COCO captions"] = mg.embed(corpus)
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 
 # %% [markdown]
 # ## Result
@@ -212,7 +209,7 @@ for (*key, query_class), part in parts.items():
         rivals, right = against(found, good, leg)
         harm[query_class, leg, *key] = {
             "wrong one over right one, %": cell(mean(dominance_by_query(rivals, right)), "{:.1f}"),
-            f"texts in first {k}, %": cell(mean(merged_text_share(part, k)), "{:.1f}"),
+            f"texts in first {k}, %": cell(mean(merged_text_fraction(part, k)), "{:.1f}"),
             "place in own list": np.nanmedian(ranks[leg].own_rank),
             "place after merge": np.nanmedian(ranks[leg].merged_rank),
             "times": np.nanmedian(ranks[leg].inflation),
@@ -296,7 +293,7 @@ for key, found in recall.items():
             )
             rows[-1]["leg"] = leg
 merges = pd.DataFrame(rows)
-share = {key: merged_text_share(part, k).mean() for key, part in parts.items()}
+share = {key: merged_text_fraction(part, k).mean() for key, part in parts.items()}
 
 # %%
 figure = new_figure(4)
@@ -716,8 +713,8 @@ for key, item in test.items():
     thinned = replace(item, legs={"text": once, "image": item.image})
     rows[key] = {
         "texts in the pool": n_text / (n_text + n_image),
-        f"texts in first {k}": merged_text_share(thinned, k).mean(),
-        f"with all texts, in first {k}": merged_text_share(item, k).mean(),
+        f"texts in first {k}": merged_text_fraction(thinned, k).mean(),
+        f"with all texts, in first {k}": merged_text_fraction(item, k).mean(),
     }
 (100 * pd.DataFrame(rows).T.rename_axis(["encoder", "data"])).round(1)
 
@@ -753,9 +750,9 @@ for item in real.values():
     turned = mg.embed(turned)  # its "text leg" holds photographs, its "image leg" captions
     _, captions, merged = mg.run_strategies(turned, TRIVIAL[:3])
     found = recalls(turned, [captions, merged]).mean()
-    print(f"photographs among the first {k}: {merged_text_share(turned, k).mean():.3f}")
+    print(f"photographs among the first {k}: {merged_text_fraction(turned, k).mean():.3f}")
     print(f"{measure} of captions alone {found.iloc[0]:.3f}, merged by max {found.iloc[1]:.3f}")
-    assert merged_text_share(turned, k).mean() > 0.999
+    assert merged_text_fraction(turned, k).mean() > 0.999
 
 # %% [markdown]
 # Now a rule that favours *texts* would look perfect. What wins is the query's own modality; a

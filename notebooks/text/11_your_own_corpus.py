@@ -63,7 +63,7 @@ from mmgap.provenance import provenance
 from mmgap.strategies import (
     METHODS,
     Pool,
-    merged_text_share,
+    merged_text_fraction,
     split_queries,
     threshold_table,
 )
@@ -87,8 +87,8 @@ on_error = "skip"  # leave out what cannot be used, and list it; "raise" stops a
 k = 10  # places that your users look at
 precision = 0.5  # asked of a threshold: half of what is shown is relevant
 candidates = (  # merges to choose from, of `mmgap.strategies.METHODS`
-    *("raw, max", "raw, mean", "z, mean", "bank z, mean", "rank, mean"),
-    *("RRF, k = 60", "platt, log-odds", "convex, bank z"),
+    *("raw, max", "raw, mean", "z, mean", "reference z, mean", "rank, mean"),
+    *("RRF, k = 60", "platt, log-odds", "convex, reference z"),
 )
 n_query = settings.size(full=300, fast=80)  # of the small folder
 
@@ -126,7 +126,7 @@ assert lists_by_hand.tolist() == [1, 2, 1, 0, 0]
 
 # %%
 kind = np.where(first_two < len(texts), "text", "image")
-assert mg.scores.modality_share(kind, "text", 2).tolist() == share_by_hand.tolist()
+assert mg.scores.modality_fraction(kind, "text", 2).tolist() == share_by_hand.tolist()
 both = np.concatenate([texts, images])
 assert k_occurrence(queries, both, k=2).tolist() == lists_by_hand.tolist()
 
@@ -256,7 +256,7 @@ for note in gap.notes:
 # be texts? And which documents turn up in many lists? These need queries, but no judgments.
 
 # %%
-share = merged_text_share(vectors, k)
+share = merged_text_fraction(vectors, k)
 low, high = bootstrap_interval(share[:, None], rng=settings.rng())
 in_index = counts["text"] / sum(counts.values())
 share_words = verdict(low.item(), high.item(), in_index)
@@ -333,14 +333,14 @@ settings.save(
 # ### Below which score should a hit be rejected?
 #
 # The queries are split in two by lot. A threshold is found on the first half, and tried on the
-# second: *holds* says whether it kept its promise there. `reason` says why there is none.
+# second: *reached* says whether the target was reached there. `reason` says why there is none.
 
 # %%
 if has_judgments:
     calibration, test = split_queries(vectors, seed=settings.seed)
     thresholds = threshold_table(calibration, test, precision=precision, rng=settings.rng(1))
-    columns = ["leg", "threshold", "threshold_low", "threshold_high", "realised", "ci_low"]
-    answer = thresholds[[*columns, "ci_high", "holds", "reason"]].set_index("leg").round(3)
+    columns = ["leg", "threshold", "threshold_low", "threshold_high", "observed", "ci_low"]
+    answer = thresholds[[*columns, "ci_high", "reached", "reason"]].set_index("leg").round(3)
     answer = answer.fillna("")
 else:
     answer = Markdown("No judgments, no threshold: what is relevant must be known for some pairs.")

@@ -154,7 +154,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_sentence_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmgap.encoders.mini.MINILM_SHA256", "0" * 64)
+    monkeypatch.setattr("mmgap.encoders.mini._MINILM_FILES", "0" * 64)
     with pytest.raises(EncoderError, match="expected 0000"):
         SentenceTower()
 

@@ -11,12 +11,12 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MissingLegWarning, MmgapError
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     TRIVIAL,
     Strategy,
     find_candidates,
-    merged_text_share,
+    merged_text_fraction,
     relevance,
     run_strategies,
     score_contrasts,
@@ -150,7 +150,7 @@ def test_relevance_and_distributions_follow_the_judgments(vectors: Vectors) -> N
 
 def test_text_share_of_a_merged_index(vectors: Vectors) -> None:
     # Best three of both legs: text 10, image 20, text 30.
-    assert merged_text_share(vectors, k=3) == pytest.approx([2 / 3])
+    assert merged_text_fraction(vectors, k=3) == pytest.approx([2 / 3])
 
 
 def test_names_must_differ(vectors: Vectors) -> None:
@@ -237,10 +237,10 @@ def test_measures_do_not_see_pairs_left_out(vectors: Vectors) -> None:
     assert found.samples["text"].n == 2
     assert found.text_beats_relevant_image == 0  # of d1 alone, 30 against 20 degrees
     # Best three of what is left: image 20, text 30, image 40.
-    assert merged_text_share(less, k=3) == pytest.approx([1 / 3])
-    assert merged_text_share(less, k=9) == pytest.approx([2 / 6])  # there are no more
+    assert merged_text_fraction(less, k=3) == pytest.approx([1 / 3])
+    assert merged_text_fraction(less, k=9) == pytest.approx([2 / 6])  # there are no more
     nothing = leave_out(vectors, ("d0", "text"), ("d1", "text"), ("d2", "text"))
-    assert merged_text_share(nothing, k=3) == [0]
+    assert merged_text_fraction(nothing, k=3) == [0]
 
 
 # Late interaction
@@ -260,7 +260,7 @@ def test_late_interaction_has_the_distributions_of_its_scores(
 ) -> None:
     one, other = (score_distributions(item).to_frame()["value"] for item in (vectors, late))
     np.testing.assert_allclose(one, other, atol=1e-6)
-    np.testing.assert_allclose(merged_text_share(late, k=3), [2 / 3])
+    np.testing.assert_allclose(merged_text_fraction(late, k=3), [2 / 3])
     one, other = (score_contrasts(item)["value"] for item in (vectors, late))
     np.testing.assert_allclose(one, other, atol=1e-6)
 
@@ -314,6 +314,6 @@ def test_one_leg_is_described_and_compared_with_nothing(
         both["sample"].str.startswith("text") & (both["sample"] != "text against image")
     ]
     assert alone.to_dict("records") == expected.to_dict("records")
-    for ask in (score_distributions, score_contrasts, merged_text_share):
+    for ask in (score_distributions, score_contrasts, merged_text_fraction):
         with pytest.raises(MmgapError, match="needs both legs; 'words' has no image leg"):
             ask(text_only)

@@ -27,9 +27,9 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import CacheDamageWarning, EncoderError, MissingLegWarning, MmgapError
 from mmgap.evaluation import difference_table
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers import Content, Pair
 from mmgap.scores.normalise import ZScoreNormaliser
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
     PUBLISHED,
     SEED_TABLE,
@@ -377,13 +377,13 @@ def test_merges_are_those_of_one_stage() -> None:
 
 def test_bank_scores_come_from_the_calibration_vectors() -> None:
     vectors, calibration = noisy(), noisy(seed=1, name="calibration")
-    strategy = TwoStage("z", None, merge="mean", normalise="bank z")
+    strategy = TwoStage("z", None, merge="mean", normalise="reference z")
     (run,) = run_strategies(vectors, [strategy], calibration=calibration)
     total = np.zeros((len(vectors.queries), 40))
     count = np.zeros(40)
     for leg in ("text", "image"):
         bank = calibration.scores(leg).reshape(-1, 1)
-        scale = ZScoreNormaliser(reference="bank").fit(bank)
+        scale = ZScoreNormaliser(reference="calibration").fit(bank)
         scores = scale.transform(vectors.scores(leg).astype(np.float64))
         total[:, vectors.legs[leg].positions] += scores
         count[vectors.legs[leg].positions] += 1

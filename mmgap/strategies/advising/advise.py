@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.advising.advice import Advice
 from mmgap.strategies.advising.changes import change_words
 from mmgap.strategies.advising.choice import Choice

@@ -12,8 +12,8 @@ import numpy as np
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run, evaluate, tied_at
 from mmgap.evaluation.measures import parse_measure
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.advising.entry import EFFORTS, Entry
 from mmgap.strategies.advising.terms import Terms
 from mmgap.strategies.cost import cost_frame

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.evaluation import Run, bootstrap_interval, holm, randomisation_test
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.advising.choice import Choice
 from mmgap.strategies.advising.entries import figures_of, labelled_pool
 from mmgap.strategies.method import LABELLED_PAIRS, Method

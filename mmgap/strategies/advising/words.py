@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.evaluation import TieReport, bootstrap_interval, randomisation_test
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.advising.choice import Choice, best_of
 from mmgap.strategies.advising.entry import EFFORTS, Entry
 from mmgap.strategies.method import NOTHING, TOLERANCE, Method
