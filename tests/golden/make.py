@@ -458,7 +458,7 @@ def verdicts(world: World) -> Made:
 
     calibration, test = world.halves
     asked = [METHODS[name] for name in ("raw, mean", "platt, log-odds")]
-    asked.append(TwoStage("8 + 8", "average", depth=8))
+    asked.append(TwoStage("16 + 16", "average", depth=16))
     found = held_out(calibration, asked, SliceReranker(world), n_folds=3, cache=False)
     scorer = PairScorer(test, SliceReranker(world), cache=False, progress=False)
     costed = run_candidates(test, asked, scorer, calibration=calibration)
