@@ -59,13 +59,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Sixty pairs in two files; the sides lie apart, row i of both belongs together."""
+    """Sixty pairs and queries; the sides lie apart, row i of all belongs together."""
     folder = tmp_path_factory.mktemp("features")
     rng = np.random.default_rng(0)
     image = rng.standard_normal((60, 8)) + 3 * np.eye(8)[0]
     np.save(folder / "image-side.npy", image)
     np.save(folder / "text-side.npy", image + 0.5 * rng.standard_normal((60, 8)) - 6 * np.eye(8)[0])
-    return f"{folder}/image-side.npy,{folder}/text-side.npy"
+    np.save(folder / "queries.npy", image + 0.5 * rng.standard_normal((60, 8)))
+    return ",".join(f"{folder}/{name}.npy" for name in ("image-side", "text-side", "queries"))
 
 
 @pytest.fixture
