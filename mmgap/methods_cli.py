@@ -99,6 +99,7 @@ def leaderboard(
         tables.append(table)
         shown = strategies.format_leaderboard(table, top=top)
         print_table(f"{test.corpus.name}, {test.encoder.id}: percent [95 % interval]", shown)
+        _print_left_out(table)
     typer.echo(
         "against: difference to the better single leg, in points; * p < 0.05 after Holm. "
         "worse: the smaller of T and I"
@@ -138,6 +139,7 @@ def probe(
     for table in tables:
         title = f"{table['corpus'].iloc[0]}, {table['encoder'].iloc[0]}: one modality answers"
         print_table(title, strategies.format_probe(table))
+        _print_left_out(table)
     write_table(tables, out, "probe.csv")
 
 
@@ -162,12 +164,14 @@ def label_budget(
         table = strategies.label_budget(calibration, test, n_draws=draws)
         table.insert(2, "condition", where)
         tables.append(table)
-        cells = table.assign(
-            labels=["none" if n != n else f"{n:g}" for n in table["n_labels"]],
+        _print_left_out(table)
+        fitted = table[table["n"] > 0]
+        cells = fitted.assign(
+            labels=["none" if n != n else f"{n:g}" for n in fitted["n_labels"]],
             cell=[
                 f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
                 for value, low, high in zip(
-                    table["value"], table["ci_low"], table["ci_high"], strict=True
+                    fitted["value"], fitted["ci_low"], fitted["ci_high"], strict=True
                 )
             ],
         )
@@ -241,6 +245,13 @@ def advise(
         table.insert(2, "condition", where)
         tables.append(table)
     write_table(tables, out, "advice.csv")
+
+
+def _print_left_out(table: pd.DataFrame) -> None:
+    """Name the methods that could not be fitted on so little, each with its reason."""
+    if "reason" in table:
+        for row in table[table["measure"] == "left out"].to_dict("records"):
+            typer.echo("left out: {method}: {reason}".format_map(row))
 
 
 def _print_thresholds(table: pd.DataFrame) -> None:

@@ -114,6 +114,8 @@ class FittedMerge:
                 "calibration=, the vectors of another split by the same encoder"
             )
             raise MmgapError(msg)
+        if calibration is not None:
+            calibration.need_ranked()
         self._scales = _fit_scales(strategy, calibration)
         self._convex: ConvexCombination | None = None
         if strategy.merge == CONVEX:

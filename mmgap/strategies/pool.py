@@ -40,7 +40,8 @@ class Pool:
     Raises
     ------
     MmgapError
-        If ``depth`` is below 1 or no leg holds a document.
+        If ``depth`` is below 1, no leg holds a document, or one of them must not be ranked (see
+        ``Vectors.ranked_legs``).
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Pool:
                 f"{vectors.corpus.name!r}, so there is nothing to rank"
             )
             raise MmgapError(msg)
+        vectors.need_ranked()
         self.vectors = vectors
         self.depth = depth
         self.unmatched_bank = unmatched_bank

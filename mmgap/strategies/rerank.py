@@ -86,6 +86,8 @@ def run_two_stage(
         If the reranker does not take a kind of pair, or fails.
     """
     _refuse_without_reranker(vectors, strategies, scorer)
+    if vectors.holes.keys() & {leg for strategy in strategies for leg in strategy.legs}:
+        vectors.need_ranked()
     pool = find_pool(vectors, max(strategy.search_depth for strategy in strategies))
     plans = []
     for strategy in strategies:
