@@ -113,12 +113,11 @@ def interval(
     n = len(rows[0])
     weights = _weights(n_draws or min(1000, max(200, 4_000_000 // n)), n, rng)
     method = "weights" if measure.per_item is None else "items"
+    of: tuple[Any, ...] = rows
     if make := measure.per_item or measure.basis:
         if (make, b"") not in known:
             known[make, b""] = make(*rows)
         of = (known[make, b""],)
-    else:
-        of = rows
     weighted = measure.weighted
     draws = weights @ of[0] / n if weighted is None else weighted(*of, weights)
     draws = draws[np.isfinite(draws)]
@@ -167,13 +166,11 @@ def null_level(
     n = len(image)
     values = []
     for _ in range(n_draws or _usual_draws(measure, n)):
+        drawn = rng.random(n) < 0.5 if measure.null == "labels" else rng.permutation(n)
         if measure.null == "pairing":
-            order = rng.permutation(n)
-            sides, drawn = (image, text[order]), order
+            sides = image, text[drawn]
         else:
-            half = measure.null == "half labels"
-            drawn = rng.permutation(n) < n // 2 if half else rng.random(n) < 0.5
-            exchange = drawn[:, None]
+            exchange = (drawn if measure.null == "labels" else drawn < n // 2)[:, None]
             sides = np.where(exchange, text, image), np.where(exchange, image, text)
         values.append(measure.value(sides, known, measure.null.encode() + drawn.tobytes()))
     return _level(measure.null, values, n)
