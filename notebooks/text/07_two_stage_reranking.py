@@ -304,9 +304,7 @@ settings.save(
 # view is ahead. *Off 1/2*: how far a single query is from that, either way.
 
 # %%
-pools = {
-    label: st.Pool(item, ceiling_depths[-1]).candidates for label, item in vectors.items()
-}
+pools = {label: st.Pool(item, ceiling_depths[-1]).candidates for label, item in vectors.items()}
 relevant = {label: st.relevance(item) for label, item in vectors.items()}
 right = {
     label: np.take_along_axis(relevant[label], np.maximum(pool.documents, 0), axis=1)
@@ -422,6 +420,7 @@ Markdown(
 # %% [markdown]
 # All strategies that this notebook needs run together, so that no pair is scored twice. They are
 # the article's rows, and below them the choices that the article leaves open.
+
 
 # %%
 def other(row, name, **how):  # the same row with another choice
@@ -582,9 +581,9 @@ settings.save(
     f"{len(options)} choices makes to the article's last row, a panel for each condition, a line "
     f"at zero. The largest gain is {100 * largest['value']:+.1f} points, by {largest['strategy']}, "
     f"{largest['condition']}.",
-    caption="What the unreported settings decide. The default is the mean of both views after the sigmoid; "
-    f"it makes {n_calls[new_styles][two_stage]:.0f} calls a query in (a), the fused document "
-    f"{n_calls[new_styles][fused]:.0f}.",
+    caption="What the unreported settings decide. The default is the mean of both views after the "
+    f"sigmoid; it makes {n_calls[new_styles][two_stage]:.0f} calls a query in (a), the fused "
+    f"document {n_calls[new_styles][fused]:.0f}.",
     data={"value": changed[["condition", "strategy", "value"]].round(4)},
 )  # fmt: skip
 
@@ -602,8 +601,8 @@ Markdown("**Measured**, points of recall:\n\n" + "\n".join(lines))
 
 # %% [markdown]
 # Nobody would publish a table without saying which reranker it used; these choices deserve the same
-# line. Whether quotas are backfilled and which of two scores counts matters little beside the choice
-# of view. The place of the mean has a section of its own.
+# line. Whether quotas are backfilled and which of two scores counts matters little beside the
+# choice of view. The place of the mean has a section of its own.
 #
 # ### Before or after the sigmoid
 #

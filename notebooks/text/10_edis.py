@@ -71,7 +71,8 @@ settings = notebook("10_edis", seed=0)
 # %% [markdown]
 # ## Parameters
 #
-# All eleven unreported settings are here, by number. `None` is the default of the model or the corpus.
+# All eleven unreported settings are here, by number. `None` is the default of the model or the
+# corpus.
 
 # %% tags=["parameters"]
 encoder_id, reranker_id = "jinaai/jina-clip-v2", "jinaai/jina-reranker-m0"
@@ -482,12 +483,12 @@ largest = moved.abs().max(axis=1)
 settings.save(
     figure,
     "points",
-    alt="One row for each unreported setting that was changed alone, one mark for each row of the table: "
-    f"by how many points it moves. The largest move is {largest.max():.1f} points, by "
+    alt="One row for each unreported setting that was changed alone, one mark for each row of the "
+    f"table: by how many points it moves. The largest move is {largest.max():.1f} points, by "
     f"'{largest.idxmax()}'.",
-    caption=f"What the unreported settings decide, on the bundled corpus. {(largest > apart).sum()} of "
-    f"{len(largest)} choices move some row by more than the {apart:.2f} points between the "
-    "article's last two rows.",
+    caption="What the unreported settings decide, on the bundled corpus. "
+    f"{(largest > apart).sum()} of {len(largest)} choices move some row by more than the "
+    f"{apart:.2f} points between the article's last two rows.",
     data={name: row.round(6) for name, row in moved.iterrows()},
 )
 
