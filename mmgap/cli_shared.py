@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmgap import paths
-from mmgap.corpus.files import OnError
+from mmgap.corpus.reading import OnError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,11 +67,11 @@ def load_corpora(
     **options: Any,
 ) -> list[Corpus]:
     """Load the corpus; of pictograms one for each test condition, unless one is named."""
-    from mmgap.corpus import load_corpus, takes_split
+    from mmgap.corpus import corpus_options, load_corpus
     from mmgap.corpus.pictograms import CONDITIONS
 
     if name != "pictograms":
-        if takes_split(name):
+        if "split" in corpus_options(name):
             options["split"] = split
         return [load_corpus(name, on_error=on_error, **options)]
     if split == "train":

@@ -165,8 +165,7 @@ def texts_line(corpus: Corpus) -> str:
 
 def _costs(facts: CorpusFacts, mbit: float, *, sampled: bool) -> list[str]:
     """Return size, licence, time, disk and revision, a line each."""
-    from mmgap.corpus.hub import free_bytes
-    from mmgap.corpus.places import corpus_folder
+    from mmgap.corpus.hub import corpus_folder, free_bytes
 
     lines = [f"{facts.id}: {facts.title}", f"licence:  {facts.licence}"]
     if not facts.hub:
@@ -204,7 +203,7 @@ def _refuse_no_samples(facts: CorpusFacts) -> None:
 
 
 def _here(facts: CorpusFacts) -> str:
-    from mmgap.corpus.places import FETCHED_FILE, corpus_folder
+    from mmgap.corpus.hub import FETCHED_FILE, corpus_folder
 
     if facts.bundled:
         return "bundled"

@@ -10,7 +10,7 @@ import typer
 
 from mmgap import paths
 from mmgap.cli_shared import load_corpora, load_encoders, short_path
-from mmgap.corpus.files import OnError
+from mmgap.corpus.reading import OnError
 from mmgap.errors import MmgapError
 
 if TYPE_CHECKING:
