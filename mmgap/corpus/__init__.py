@@ -53,6 +53,7 @@ __all__ = [
     "load_mbeir",
     "load_mixbench",
     "load_pictograms",
+    "takes_split",
 ]
 
 SOURCES: dict[str, Callable[..., Corpus]] = {"pictograms": load_pictograms, "edis": load_edis}
@@ -106,6 +107,18 @@ def corpus_options(name_or_path: str | Path) -> tuple[str, ...]:
     ('on_error',)
     """
     return _options(_loader(str(name_or_path))[0])
+
+
+def takes_split(name: str) -> bool:
+    """Whether a corpus that loads by name is divided into splits of which one is loaded.
+
+    >>> takes_split("edis"), takes_split("mbeir/webqa_task2"), takes_split("my_folder")
+    (True, True, False)
+    """
+    name = name.partition("@")[0]
+    family, _, member = name.partition("/")
+    load = SOURCES.get(name) or (FAMILIES.get(family) if member else None)
+    return load is not None and "split" in _options(load)
 
 
 def _options(load: Callable[..., Corpus]) -> tuple[str, ...]:

@@ -217,7 +217,6 @@ def test_dry_runs() -> None:
     assert bundled.returncode == 0
     assert "nothing to fetch" in bundled.stdout
     for arguments, message in {
-        ("edis", "--others", "3"): "--others belongs to --sample",
         ("captions/coco", "--sample", "3", "--dry-run"): "cannot be fetched in part",
         ("features/clip-vit-b16-coco500",): "Nothing to fetch: load_corpus takes it",
     }.items():
@@ -239,7 +238,7 @@ def test_info_of_a_corpus_that_is_not_here_and_of_one_that_is(tmp_path: Path) ->
 
 
 def test_the_split_reaches_the_loader(tmp_path: Path) -> None:
-    done = command("info", f"edis@{tmp_path}", "--split", "val")
+    done = command("info", f"edis/val@{tmp_path}")
     assert done.returncode == 2
     assert "EDIS_val.json" in done.stderr
 

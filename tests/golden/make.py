@@ -111,7 +111,7 @@ class World:
         out = Path(tempfile.mkdtemp(dir=self.root))
         whole = [*map(str, arguments), "--out", str(out)]
         if encoder:
-            whole += ["--corpus", str(self.folder), "--encoder", "slice"]
+            whole += ["--corpus", str(self.folder), "--encoder", "mini-clip"]
         to_csv = pd.DataFrame.to_csv
         precise = functools.partialmethod(_to_precise_csv, to_csv)
         with (
@@ -201,9 +201,9 @@ def report_of_arrays(world: World) -> Made:
 
 
 @maker
-def probe_of_arrays(world: World) -> Made:
+def single_modality_of_arrays(world: World) -> Made:
     pair = f"{world.root / 'images.npy'},{world.root / 'texts.npy'}"
-    return world.command("probe", "--corpus", pair, encoder=False)
+    return world.command("single-modality", "--corpus", pair, encoder=False)
 
 
 @maker
@@ -212,8 +212,8 @@ def leaderboard(world: World) -> Made:
 
 
 @maker
-def probe(world: World) -> Made:
-    return world.command("probe")
+def single_modality(world: World) -> Made:
+    return world.command("single-modality")
 
 
 @maker
@@ -232,8 +232,8 @@ def threshold(world: World) -> Made:
 
 @maker
 def two_stage(world: World) -> Made:
-    made = world.command("table", "seed", "--reranker", "rule")
-    return {"two_stage": made["seed_table"]}
+    made = world.command("table", "two-stage", "--reranker", "rule")
+    return {"two_stage": made["two_stage"]}
 
 
 @maker
@@ -372,7 +372,7 @@ def geometry(world: World) -> Made:
     return {
         "measures": pd.DataFrame(rows),
         "shift_sweep": sweep,
-        "ablation": gap.ablation_curve(image, text, 5),
+        "dimensions": pd.DataFrame(vars(gap.dimension_profile(image, text))),
         "mitigations": pd.DataFrame({"mitigation": list(MITIGATIONS)}),
     }
 
@@ -458,7 +458,7 @@ def verdicts(world: World) -> Made:
 
     calibration, test = world.halves
     asked = [METHODS[name] for name in ("raw, mean", "platt, log-odds")]
-    asked.append(TwoStage("8 + 8", "average", depth=8))
+    asked.append(TwoStage("16 + 16", "average", depth=16))
     found = held_out(calibration, asked, SliceReranker(world), n_folds=3, cache=False)
     scorer = PairScorer(test, SliceReranker(world), cache=False, progress=False)
     costed = run_candidates(test, asked, scorer, calibration=calibration)

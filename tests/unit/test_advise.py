@@ -599,7 +599,7 @@ def test_the_command_writes_and_prints(tmp_path: Path) -> None:
     np.save(tmp_path / "text.npy", image + 0.5 * rng.standard_normal((60, 8)))
     np.save(tmp_path / "queries.npy", image + 0.5 * rng.standard_normal((60, 8)))
     pair = f"{tmp_path}/image.npy,{tmp_path}/text.npy,{tmp_path}/queries.npy"
-    options = ["--labels", "300", "--quiet", "--out", str(tmp_path / "results")]
+    options = ["--labels", "300", "--out", str(tmp_path / "results")]
     done = subprocess.run(
         [sys.executable, "-m", "mmgap.cli", "advise", "--corpus", pair, *options],
         capture_output=True,

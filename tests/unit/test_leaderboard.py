@@ -205,7 +205,7 @@ def test_the_command_writes_and_prints(tmp_path: Path) -> None:
     pair = f"{tmp_path}/image.npy,{tmp_path}/text.npy,{tmp_path}/queries.npy"
     for command, name in (("leaderboard", "leaderboard.csv"), ("label-budget", "label_budget.csv")):
         options = ["--draws", "5"] if command == "label-budget" else ["--top", "4"]
-        options += ["--quiet", "--out", str(tmp_path / "results")]
+        options += ["--out", str(tmp_path / "results")]
         done = subprocess.run(
             [sys.executable, "-m", "mmgap.cli", command, "--corpus", pair, *options],
             capture_output=True,

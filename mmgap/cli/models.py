@@ -1,12 +1,12 @@
-"""The command ``mmgap models``: what models there are, and whether they do what is said of them."""
+"""``mmgap models``: what models there are, and whether they do what is said of them."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmgap.cli.show import print_facts, print_table, say
 from mmgap.errors import MmgapError
 
 if TYPE_CHECKING:
@@ -50,9 +50,12 @@ def models(
     """
     if context.invoked_subcommand is not None:
         return
+    import pandas as pd
+
     from mmgap.encoders.catalog import all_models
 
     codes = _codes(languages)
+    _refuse_unknown_licence(licence)
     rows = [
         facts
         for facts in all_models()
@@ -62,8 +65,9 @@ def models(
         and (max_params is None or (facts.parameters or float("inf")) <= max_params)
         and (facts.one_index or not one_index)
     ]
-    _print_table(rows, rerank=rerank)
-    typer.echo(f"{len(rows)} models; 'mmgap models show ID' says all that is known of one")
+    table = pd.DataFrame(_columns(rows, rerank=rerank))
+    print_table("Rerankers" if rerank else "Encoders", table, width=220, whole=["id"])
+    say(f"{len(rows)} models; 'mmgap models show ID' says all that is known of one")
 
 
 @app.command()
@@ -77,14 +81,13 @@ def show(
     from mmgap.encoders.catalog import find_model
 
     facts = find_model(model_id)
-    for label, value in _lines(facts):
-        typer.echo(f"{label + ':':<20} {value}")
+    print_facts(_lines(facts), 20)
     if facts.results:
-        typer.echo("published (none of it measured by mmgap):")
+        say("published (none of it measured by mmgap):")
     for result in facts.results:
-        typer.echo(f"  {result.task}, {result.measure}: {result.value:g}  [{result.source}]")
+        say(f"  {result.task}, {result.measure}: {result.value:g}  [{result.source}]")
     loader = "load_reranker" if facts.is_reranker else "load_encoder"
-    typer.echo(f"{'load it:':<20} mmgap.{loader}({facts.id!r})")
+    say(f"{'load it:':<20} mmgap.{loader}({facts.id!r})")
 
 
 @app.command()
@@ -103,13 +106,13 @@ def check(
     words = {True: "PASS", False: "FAIL", None: "-"}
     results = check_model(name)
     for result in results:
-        typer.echo(
+        say(
             f"{words[result.passed]:<4}  {result.name}: {result.found} (expected {result.expected})"
         )
     n_failed = sum(result.passed is False for result in results)
     n_passed = sum(result.passed is True for result in results)
     n_open = len(results) - n_passed - n_failed
-    typer.echo(f"{name}: {n_passed} passed, {n_failed} failed, {n_open} not checked")
+    say(f"{name}: {n_passed} passed, {n_failed} failed, {n_open} not checked")
     if n_failed:
         raise typer.Exit(1)
 
@@ -120,6 +123,15 @@ def _has_licence(facts: ModelFacts, wanted: str | None) -> bool:
     if wanted.lower() in {"commercial", "non-commercial"}:
         return facts.commercial is (wanted.lower() == "commercial")
     return facts.licence.lower() == wanted.lower()
+
+
+def _refuse_unknown_licence(wanted: str | None) -> None:
+    from mmgap.encoders.catalog import all_models
+
+    known = sorted({"commercial", "non-commercial", *(facts.licence for facts in all_models())})
+    if wanted is not None and wanted.lower() not in map(str.lower, known):
+        msg = f"no model has the licence {wanted!r}; known: {', '.join(known)}"
+        raise MmgapError(msg)
 
 
 def _codes(wanted: str | None) -> set[str]:
@@ -134,26 +146,6 @@ def _languages(facts: ModelFacts) -> str:
     if "multilingual" in facts.languages:
         return f"{facts.language_count}" if facts.language_count else "many"
     return ", ".join(facts.languages)
-
-
-def _print_table(rows: list[ModelFacts], *, rerank: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(title="Rerankers" if rerank else "Encoders", title_justify="left")
-    columns = _columns(rows, rerank=rerank)
-    for column in columns:
-        number = column in {"dim", "tokens", "M params"}
-        grid.add_column(
-            column,
-            justify="right" if number else "left",
-            overflow="fold",
-            no_wrap=column == "id",  # so that it can be copied
-        )
-    for row in zip(*columns.values(), strict=True):
-        grid.add_row(*row)
-    # Piped output has no width of its own; wide enough for one line a model.
-    Console(width=None if sys.stdout.isatty() else 220).print(grid)
 
 
 def _columns(rows: list[ModelFacts], *, rerank: bool) -> dict[str, list[str]]:

@@ -1,12 +1,14 @@
-"""The command ``mmgap corpus``: what corpora there are, what they cost, and fetching them."""
+"""``mmgap corpus``: what corpora there are, what is in them, what they cost, and fetching them."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmgap.cli.job import CORPUS_HELP, load_corpora
+from mmgap.cli.show import print_facts, print_table, say, say_skipped
+from mmgap.corpus.reading import OnError
 from mmgap.errors import MmgapError
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ app = typer.Typer(
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="An id of `mmgap corpus list`.")]
 
 _UNKNOWN = "not established"
+MBIT = 100
+"""Mbit/s of the connection for which the time of a fetch is said."""
 
 
 @app.command("list")
@@ -31,36 +35,51 @@ def list_corpora() -> None:
 
     Example: `mmgap corpus list`
     """
-    from rich.console import Console
-    from rich.table import Table
+    import pandas as pd
 
     from mmgap.corpus.catalog import all_corpora
 
-    grid = Table(title="Corpora", title_justify="left")
-    columns = ["id", "asks", "documents", "queries", "size", "licence", "here"]
-    for column in columns:
-        number = column in {"documents", "queries", "size"}
-        grid.add_column(
-            column,
-            justify="right" if number else "left",
-            overflow="fold",
-            no_wrap=column == "id",  # so that it can be copied
+    columns = {
+        "id": lambda facts: facts.id,
+        "asks": lambda facts: facts.task,
+        "documents": lambda facts: _count(facts.documents, "-"),
+        "queries": lambda facts: _count(facts.queries, "-"),
+        "size": lambda facts: _size(facts.bytes, "-"),
+        "licence": lambda facts: facts.licence,
+        "here": _here,
+    }
+    rows = [{name: cell(facts) for name, cell in columns.items()} for facts in all_corpora()]
+    print_table("Corpora", pd.DataFrame(rows), width=220, whole=["id"])
+    say("'mmgap corpus show ID' says all that is known of one; a folder of your own loads too")
+
+
+@app.command("info")
+def info(
+    name: Annotated[str, typer.Argument(help=CORPUS_HELP)] = "pictograms",
+    on_error: Annotated[
+        OnError, typer.Option(help="raise: stop at the first bad item; skip: leave it out.")
+    ] = "raise",
+) -> None:
+    """How many documents, queries and judgments, and how they divide.
+
+    Example: `mmgap corpus info pictograms/calibration`
+    """
+    import pandas as pd
+
+    for pool in load_corpora(name, on_error=on_error):
+        documents, queries = pool.document_frame(), pool.query_frame()
+        n_relevant = pd.Series([len(pool.qrels.relevant(query)) for query in pool.query_ids])
+        say(
+            f"{pool.name}: {len(documents)} documents, {len(queries)} queries, "
+            f"{n_relevant.mean():.2f} relevant documents a query (grade >= {pool.qrels.min_grade})"
         )
-    for facts in all_corpora():
-        grid.add_row(
-            facts.id,
-            facts.task,
-            _count(facts.documents, "-"),
-            _count(facts.queries, "-"),
-            _size(facts.bytes, "-"),
-            facts.licence,
-            _here(facts),
-        )
-    # Piped output has no width of its own; wide enough for one line a corpus.
-    Console(width=None if sys.stdout.isatty() else 220).print(grid)
-    typer.echo(
-        "'mmgap corpus show ID' says all that is known of one; a folder of your own loads too"
-    )
+        say(_texts_line(pool))
+        for kind, frame in (("documents", documents), ("queries", queries)):
+            for column in ("query_class", "phrasing", "domain", "style", "licence"):
+                if column in frame:
+                    counts = frame[column].value_counts().rename("n").reset_index()
+                    print_table(f"{kind} by {column}", counts)
+        say_skipped(pool.skipped)
 
 
 @app.command()
@@ -90,9 +109,7 @@ def show(corpus_id: IdArgument) -> None:
         ("notes", facts.notes),
         ("load it", f"mmgap.load_corpus({facts.id!r})"),
     ]
-    for label, value in lines:
-        if value:
-            typer.echo(f"{label + ':':<16} {value}")
+    print_facts([line for line in lines if line[1]], 16)
 
 
 @app.command()
@@ -103,16 +120,8 @@ def fetch(
     ] = False,
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Only so many queries, drawn by lot, and their documents."),
+        typer.Option(min=1, help="Only so many randomly sampled queries, and their documents."),
     ] = None,
-    others: Annotated[
-        int | None,
-        typer.Option(min=0, help="With --sample: so many more documents. Default: 10 a query."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
-    mbit: Annotated[
-        float, typer.Option(min=0.1, help="Your connection in Mbit/s, for the time that is said.")
-    ] = 100.0,
 ) -> None:
     """Fetch a corpus into the cache: pinned, resumable, with checksums.
 
@@ -125,34 +134,35 @@ def fetch(
     from mmgap.corpus.sampling import OTHERS_PER_QUERY, fetch_sample, sample_words
 
     facts = find_corpus(corpus_id)
-    if sample is None and others is not None:
-        msg = "--others belongs to --sample: documents beside those of the queries drawn"
+    if sample is not None and not facts.samples:
+        msg = (
+            f"corpus {facts.id!r} cannot be fetched in part; fetch it whole and sample queries "
+            "with --sample N of 'mmgap report'"
+        )
         raise MmgapError(msg)
-    if sample is not None:
-        _refuse_no_samples(facts)
-    for line in _costs(facts, mbit, sampled=sample is not None):
-        typer.echo(line)
+    for line in _costs(facts, sampled=sample is not None):
+        say(line)
     if dry_run:
         if sample is not None:
             n_query = min(sample, facts.queries or sample)
-            extra = OTHERS_PER_QUERY * sample if others is None else others
-            for line in sample_words(n_query, facts.queries, extra, seed):
-                typer.echo(line)
-        typer.echo("dry run: nothing was loaded")
+            extra = OTHERS_PER_QUERY * sample
+            for line in sample_words(n_query, facts.queries, extra, 0):
+                say(line)
+        say("dry run: nothing was loaded")
         return
     if facts.bundled:
-        typer.echo("nothing to fetch")
+        say("nothing to fetch")
         return
     if sample is None:
-        folder = fetch_files(facts, typer.echo)
+        folder = fetch_files(facts, say)
         load = facts.id
     else:
-        folder = fetch_sample(facts, sample, others=others, seed=seed, report=typer.echo)
+        folder = fetch_sample(facts, sample, report=say)
         load = f"{facts.id}@{folder}"
-    typer.echo(f"fetched into {folder}; load it: mmgap.load_corpus({load!r})")
+    say(f"fetched into {folder}; load it: mmgap.load_corpus({load!r})")
 
 
-def texts_line(corpus: Corpus) -> str:
+def _texts_line(corpus: Corpus) -> str:
     """Say how many documents' texts are exactly tied."""
     n_text = sum(document.text is not None for document in corpus.documents)
     shared = sum(len(ids) for ids in corpus.equal_texts.values())
@@ -163,7 +173,7 @@ def texts_line(corpus: Corpus) -> str:
     )
 
 
-def _costs(facts: CorpusFacts, mbit: float, *, sampled: bool) -> list[str]:
+def _costs(facts: CorpusFacts, *, sampled: bool) -> list[str]:
     """Return size, licence, time, disk and revision, a line each."""
     from mmgap.corpus.hub import corpus_folder, free_bytes
 
@@ -182,7 +192,7 @@ def _costs(facts: CorpusFacts, mbit: float, *, sampled: bool) -> list[str]:
         time, disk = _UNKNOWN, free
     else:
         size = _size(facts.bytes)
-        time = f"{_duration(facts.bytes * 8 / (mbit * 1e6))} at {mbit:g} Mbit/s"
+        time = f"{_duration(facts.bytes * 8 / (MBIT * 1e6))} at {MBIT} Mbit/s"
         disk = f"{size} needed, {free}"
     return [
         *lines,
@@ -191,15 +201,6 @@ def _costs(facts: CorpusFacts, mbit: float, *, sampled: bool) -> list[str]:
         f"disk:     {disk}",
         f"from:     {facts.hub}, revision {facts.pinned}",
     ]
-
-
-def _refuse_no_samples(facts: CorpusFacts) -> None:
-    if not facts.samples:
-        msg = (
-            f"corpus {facts.id!r} cannot be fetched in part; fetch it whole and draw queries with "
-            "--sample N of 'mmgap report'"
-        )
-        raise MmgapError(msg)
 
 
 def _here(facts: CorpusFacts) -> str:
