@@ -17,26 +17,28 @@ $(READY): pyproject.toml constraints/cpu.txt
 	$(BIN)/python -m pip install --quiet -c constraints/cpu.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
-suite: $(READY)  ## Run every notebook on the bundled corpus; write figures/ and results/; print the tables
-	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks
-	$(BIN)/mmgap report --encoder mini-clip --encoder mini-siglip --encoder mini-aligned
+suite: $(READY)  ## Print the headline tables, then run every notebook; write figures/ and results/
+	$(BIN)/mmgap report --quiet
+	$(BIN)/mmgap gap --encoder mini-clip --condition style --quiet
+	$(BIN)/mmgap table two-stage --encoder mini-clip --quiet
+	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2 --keep
 
 test: $(READY)  ## Lint, types, all tests, every notebook under nbmake
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
-	MMGAP_FAST=1 $(BIN)/python -m pytest -o addopts= --nbmake --nbmake-timeout=900 notebooks
+	$(BIN)/python -m pytest -n 2 --junitxml=results/junit/tests.xml
+	MMGAP_FAST=1 $(BIN)/python -m pytest -o addopts= -n 2 --nbmake --nbmake-timeout=3600 --junitxml=results/junit/notebooks.xml notebooks
 
 lab: $(READY)  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 notebooks: $(READY)  ## Rebuild the notebooks from notebooks/text and execute them in place
 	$(BIN)/python scripts/notebooks.py build
-	$(BIN)/python scripts/notebooks.py execute
+	$(BIN)/python scripts/notebooks.py execute --jobs 2
 
 figures: $(READY)  ## Draw every figure again
-	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks
+	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2
 
 book:  ## Build the site from the executed notebooks (book/_build/html)
 	$(PYTHON) -m venv $(VENV)-book

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -22,16 +22,9 @@ T = TypeVar("T")
 class NotebookSettings:
     """What one notebook runs with; made by :func:`notebook`.
 
-    Parameters
-    ----------
-    name : str
-        The notebook's file name without ``.ipynb``; its figures go into the folder of this name.
-    seed : int
-    fast : bool
-        Whether :meth:`size` picks the small sizes.
+    ``name`` is the notebook's file name without ``.ipynb``; its figures go into the folder of this
+    name. ``fast`` says whether :meth:`size` picks the small sizes.
 
-    Examples
-    --------
     >>> settings = NotebookSettings("01_score_distributions", seed=0, fast=True)
     >>> settings.size(full=2000, fast=50)
     50
@@ -42,6 +35,7 @@ class NotebookSettings:
     name: str
     seed: int = 0
     fast: bool = False
+    missing: list[str] = field(default_factory=list)
 
     def rng(self, stream: int = 0) -> np.random.Generator:
         """Return a new generator; equal streams give equal numbers, unequal ones independent."""
@@ -50,6 +44,14 @@ class NotebookSettings:
     def size(self, full: T, fast: T) -> T:
         """Return ``fast`` in fast mode, else ``full``."""
         return fast if self.fast else full
+
+    def leave_out(self, what: str) -> None:
+        """Go on without optional public data: the published figures are kept as they are."""
+        self.missing.append(what)
+        print(  # noqa: T201  (a line for the notebook's reader)
+            f"{what} could not be read here, so what follows leaves it out. Figures of this run go "
+            "to results/figures_partial; those in figures/ stay as published."
+        )
 
     def save(
         self,
@@ -71,6 +73,7 @@ class NotebookSettings:
             data=data,
             notebook=self.name,
             seed=self.seed,
+            partial=bool(self.missing),
         )
 
 

@@ -6,24 +6,31 @@ made from it and committed with its outputs.
     python scripts/notebooks.py build
     python scripts/notebooks.py execute                              # in place, outputs kept
     python scripts/notebooks.py execute --output-dir DIR 00 01       # copies elsewhere
+    python scripts/notebooks.py execute --jobs 2 --keep ...          # two at once, see below
     python scripts/notebooks.py check
+
+With ``--keep`` a copy is kept, not made again, if it ran to its end and nothing it is made from has
+changed since: its text, the package, the data, the pinned libraries.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOTEBOOKS = REPOSITORY / "notebooks"
@@ -32,9 +39,6 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 """All that a notebook says about itself; versions are what ``mmgap.provenance()`` prints."""
-
-TIMEOUT = 600
-"""Seconds that one cell may take."""
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -103,16 +107,18 @@ def build(chosen: Iterable[Path]) -> None:
         print(f"{text.stem}  built, not executed")
 
 
-def execute(text: Path, output_dir: Path | None, timeout: int = TIMEOUT) -> float:
+def execute(text: Path, output_dir: Path | None) -> float:
     """Execute one notebook and return the seconds it took.
 
-    In place only a notebook that ran to its end is written. A copy in ``output_dir`` is written
-    even of one that failed, to be looked at.
+    A cell may take as long as it takes: a slow machine is slow, never a failure. In place only a
+    notebook that ran to its end is written. A copy in ``output_dir`` is written even of one that
+    failed, to be looked at.
     """
     notebook = from_text(text)
     client = NotebookClient(
         notebook,
-        timeout=timeout,
+        timeout=None,
+        startup_timeout=600,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
@@ -122,10 +128,10 @@ def execute(text: Path, output_dir: Path | None, timeout: int = TIMEOUT) -> floa
     started = time.perf_counter()
     try:
         client.execute()
-    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+    except (CellExecutionError, DeadKernelError) as error:
         raise NotebookError(_failure(text.stem, notebook, error)) from error
     finally:
-        clean(notebook)
+        clean(notebook, text.resolve().parents[2])
         if output_dir is not None:
             output_dir.mkdir(parents=True, exist_ok=True)
             write(notebook, output_dir / twin(text).name)
@@ -134,7 +140,7 @@ def execute(text: Path, output_dir: Path | None, timeout: int = TIMEOUT) -> floa
     return time.perf_counter() - started
 
 
-def clean(notebook: Any) -> None:
+def clean(notebook: Any, repository: Path = REPOSITORY) -> None:
     """Take out of the outputs what differs between two machines or two runs."""
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
@@ -143,13 +149,15 @@ def clean(notebook: Any) -> None:
             for holder in (output, output.get("data", {})):
                 for key, value in holder.items():
                     if isinstance(value, str) and not key.startswith("image/"):
-                        holder[key] = without_places(value)
+                        holder[key] = without_places(value, repository)
             if "traceback" in output:
-                output["traceback"] = [without_places(line) for line in output["traceback"]]
+                output["traceback"] = [
+                    without_places(line, repository) for line in output["traceback"]
+                ]
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
 
 
-def without_places(text: str) -> str:
+def without_places(text: str, repository: Path = REPOSITORY) -> str:
     """Write folders of this machine as a reader of the notebook knows them.
 
     >>> without_places(f"wrote {REPOSITORY}/results/recall.csv; <object at 0x7f3a5c0012d0>")
@@ -159,7 +167,7 @@ def without_places(text: str) -> str:
     for variable in ("MMGAP_CACHE", "MMGAP_DATA", "MMGAP_FIGURES", "MMGAP_RESULTS"):
         if place := os.environ.get(variable):
             text = text.replace(place, f"${variable}")
-    text = text.replace(f"{REPOSITORY}/", "").replace(str(REPOSITORY), ".")
+    text = text.replace(f"{repository}/", "").replace(str(repository), ".")
     text = text.replace(f"{Path.home()}/", "~/")
     text = re.sub(r"(?:/[\w.-]+)*/ipykernel_\d+/\d+\.py", "<cell>", text)
     return re.sub(r"\bat 0x[0-9a-fA-F]{6,}", "at 0x...", text)
@@ -177,11 +185,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "run":
+            execute(options.text, options.output_dir)
+            return 0
         chosen = texts(options.names)
         if options.command == "build":
             build(chosen)
         elif options.command == "execute":
-            _execute_all(chosen, options.output_dir, options.timeout)
+            _execute_all(chosen, options.output_dir, options.jobs, keep=options.keep)
         else:
             _check_all(chosen)
     except NotebookError as error:
@@ -190,14 +201,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _execute_all(chosen: Sequence[Path], output_dir: Path | None, timeout: int) -> None:
-    total = 0.0
-    for text in chosen:
-        print(f"{text.stem} ", end=" ", flush=True)
-        seconds = execute(text, output_dir, timeout)
-        total += seconds
-        print(f"{seconds:.1f} s", flush=True)
-    print(f"{len(chosen)} notebooks executed in {total:.1f} s")
+def _execute_all(
+    chosen: Sequence[Path], output_dir: Path | None, jobs: int, *, keep: bool = False
+) -> None:
+    """Execute all, a line each as it ends; those that fail are said at the end."""
+    started, failed = time.perf_counter(), []
+    sources = _digest(_sources()) if keep else ""
+
+    def outcome(text: Path) -> tuple[Path, str, str]:
+        made = (output_dir or NOTEBOOKS) / twin(text).name
+        key = f"{sources} {_digest([text])}"
+        stamp = made.with_suffix(".made-from")
+        if keep and made.exists() and stamp.exists() and stamp.read_text() == key:
+            return text, "unchanged since its last run, kept", ""
+        stamp.unlink(missing_ok=True)
+        seconds, problem = _alone(text, output_dir)
+        if keep and not problem:
+            stamp.write_text(key)
+        return text, "FAILED" if problem else f"{seconds:.1f} s", problem
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for text, words, problem in pool.map(outcome, chosen):
+            print(f"{text.stem}  {words}", flush=True)
+            if problem:
+                failed.append(problem)
+    n_ran = len(chosen) - len(failed)
+    total = time.perf_counter() - started
+    print(f"{n_ran} of {len(chosen)} notebooks executed in {total:.1f} s")
+    if failed:
+        raise NotebookError("\n".join(failed))
+
+
+def _sources() -> list[Path]:
+    """List what every notebook is made from, besides its text."""
+    files = [
+        path
+        for folder in ("mmgap", "data")
+        for path in sorted((REPOSITORY / folder).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    optional = Path(os.environ.get("MMGAP_ORACLES", REPOSITORY.parent / "shared" / "oracles"))
+    return [*files, REPOSITORY / "constraints" / "cpu.txt", *sorted(optional.glob("*"))]
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Hash the contents of files, their names, and what else a run depends on."""
+    found = hashlib.sha256(f"{sys.version} {os.environ.get('MMGAP_FAST', '0')}".encode())
+    for path in paths:
+        found.update(f"{path.name} {path.stat().st_size}\n".encode())
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _alone(text: Path, output_dir: Path | None) -> tuple[float, str]:
+    """Execute one notebook in a process of its own: seconds, and what went wrong if anything."""
+    command = [sys.executable, __file__, "run", str(text)]
+    command += ["--output-dir", str(output_dir)] if output_dir else []
+    # One thread each: as quick for most cells, and numbers do not hang on the number of cores.
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    started = time.perf_counter()
+    ended = subprocess.run(
+        command, env={**os.environ, **threads}, capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    return seconds, (ended.stderr.strip() or "stopped") if ended.returncode else ""
 
 
 def _check_all(chosen: Sequence[Path]) -> None:
@@ -221,7 +288,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("names", nargs="*", help="first characters, e.g. 01; default all")
         if name == "execute":
             command.add_argument("--output-dir", type=Path, help="write copies there")
-            command.add_argument("--timeout", type=int, default=TIMEOUT, help="seconds per cell")
+            command.add_argument("--jobs", type=int, default=1, help="so many at once")
+            command.add_argument("--keep", action="store_true", help="what has not changed")
+    alone = commands.add_parser("run", help="execute one text; what the others start")
+    alone.add_argument("text", type=Path)
+    alone.add_argument("--output-dir", type=Path)
     return parser
 
 

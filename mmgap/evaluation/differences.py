@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.evaluation.measures import evaluate
 from mmgap.evaluation.significance import (
     bootstrap_interval,
@@ -104,7 +105,7 @@ def difference_table(
     for run in runs:
         if run.name in found:
             msg = f"two runs are named {run.name!r}; give each run its own name"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         over = evaluate(run, qrels, [measure], min_grade=min_grade, tolerance=tolerance)
         found[run.name] = over["expected"][measure]
     names = [against] if isinstance(against, str) else list(against)
@@ -114,12 +115,12 @@ def difference_table(
             f"no run is named {unknown[0] if unknown else ''!r}; "
             f"there are {', '.join(map(repr, found))}"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     values = pd.DataFrame(found)
     groups = pd.Series("", index=values.index) if by is None else by.reindex(values.index)
     if values.isna().any(axis=None) or groups.isna().any():
         msg = "the runs and by must cover the same queries; select them first"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     baseline = str(values[names].mean().idxmax())
     differences = values.drop(columns=baseline).sub(values[baseline], axis=0)
     parts = dict(iter(differences.groupby(groups, observed=True)))

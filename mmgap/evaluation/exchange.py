@@ -15,13 +15,17 @@ import gzip
 import io
 import json
 import math
+import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+import numpy as np
+
 from mmgap.errors import MmgapError
-from mmgap.evaluation.runs import Run
+from mmgap.evaluation.runs import Run, id_text
 
 _Convert = Callable[[Any, str], Any]  # a value and where it stands -> the value as a number
 _Parse = Callable[[list[str], str], tuple[str, str, Any, str]]  # -> query, document, value, tag
@@ -64,7 +68,11 @@ def scored_docs(run: Run) -> Iterator[ScoredDoc]:
 
 
 def read_run(
-    path: str | Path, *, name: str | None = None, query_ids: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    name: str | None = None,
+    query_ids: Sequence[str] | None = None,
+    complete: np.ndarray | bool | None = None,
 ) -> Run:
     """Read a run file: TREC's six columns, or the JSON of ranx; either may be gzipped.
 
@@ -72,13 +80,15 @@ def read_run(
     ----------
     path : str or Path
         ``.json`` or ``.json.gz`` is ``{query_id: {doc_id: score}}``. All else is TREC's
-        ``query_id Q0 doc_id rank score tag``, split at white space; a seventh column, which M-BEIR
-        has, is not used.
+        ``query_id Q0 doc_id rank score tag``, split at tabs where a line has one (ids may then
+        hold blanks), else at blanks; a seventh column, which M-BEIR has, is not used.
     name : str or None, default None
         None takes the tag of the first line, or the file's name where there is no tag.
     query_ids : sequence of str or None, default None
         The queries wanted, in this order. One that the file lacks gets an empty list, so that it
         counts as not answered: a run file has no line for it. None takes the file's queries.
+    complete
+        As in :class:`Run`: whether the file holds all that can be ranked.
 
     Returns
     -------
@@ -88,8 +98,9 @@ def read_run(
     Raises
     ------
     MmgapError
-        If a line is malformed, a score is not a finite number, or a query lists a document twice
-        with different scores; the message holds the line number. (Equal lines count once.)
+        If the file cannot be read or is not UTF-8, a line is malformed, a score is not a finite
+        number, or a query lists a document twice with different scores; the message holds the
+        line number. (Equal lines count once.)
 
     See Also
     --------
@@ -101,7 +112,8 @@ def read_run(
     else:
         scores, tag = _read_columns(path, _run_line)
     default = tag or Path(path.name.removesuffix(".gz")).stem
-    return Run.from_dict(default if name is None else name, scores, query_ids=query_ids)
+    name = default if name is None else name
+    return Run.from_dict(name, scores, query_ids=query_ids, complete=complete)
 
 
 def write_run(run: Run, path: str | Path, *, tag: str | None = None) -> None:
@@ -165,10 +177,10 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     Parameters
     ----------
     path : str or Path
-        ``.json`` or ``.json.gz`` is ``{query_id: {doc_id: grade}}``. All else is split at white
-        space: ``query_id iteration doc_id grade``, as TREC has it; the same with a fifth column
-        (the task, not used), as M-BEIR has it; or ``query_id doc_id grade`` below a header line
-        ``query-id corpus-id score``, as BEIR and MTEB have it.
+        ``.json`` or ``.json.gz`` is ``{query_id: {doc_id: grade}}``. All else is split as in
+        :func:`read_run`: ``query_id iteration doc_id grade``, as TREC has it; the same with
+        a fifth column (the task, not used), as M-BEIR has it; or ``query_id doc_id grade`` below
+        a header line ``query-id corpus-id score``, as BEIR and MTEB have it.
 
     Returns
     -------
@@ -223,7 +235,13 @@ def write_qrels(qrels: Mapping[str, Mapping[str, int]], path: str | Path) -> Non
                 file.write(f"{_id(query_id)} 0 {_id(doc_id)} {grade}\n")
 
 
-def as_run(source: Any, name: str | None = None, *, query_ids: Sequence[str] | None = None) -> Run:
+def as_run(
+    source: Any,
+    name: str | None = None,
+    *,
+    query_ids: Sequence[str] | None = None,
+    complete: np.ndarray | bool | None = None,
+) -> Run:
     """Make a run of what ranx, ir_measures and pytrec_eval hold in memory.
 
     Parameters
@@ -234,8 +252,8 @@ def as_run(source: Any, name: str | None = None, *, query_ids: Sequence[str] | N
         ``ir_measures.ScoredDoc``, for example from ``ir_measures.read_trec_run``.
     name : str or None, default None
         None takes the name of a ``ranx.Run``, else ``"run"``.
-    query_ids : sequence of str or None, default None
-        As in :func:`read_run`.
+    query_ids, complete
+        As in :func:`read_run`. Ids that are whole numbers become text.
 
     Returns
     -------
@@ -244,7 +262,8 @@ def as_run(source: Any, name: str | None = None, *, query_ids: Sequence[str] | N
     Raises
     ------
     MmgapError
-        If the form is none of these, a score is not a finite number, or a query lists a document
+        If the form is none of these, an id is neither text nor a whole number, a score is not a
+        finite number, or a query lists a document
         twice with different scores.
 
     Examples
@@ -255,7 +274,8 @@ def as_run(source: Any, name: str | None = None, *, query_ids: Sequence[str] | N
     if name is None:
         given = getattr(source, "name", None)  # a column, in a frame that has one
         name = given if isinstance(given, str) and given else "run"
-    return Run.from_dict(name, _as_dict(source, "score", _to_score), query_ids=query_ids)
+    scores = _as_dict(source, "score", _to_score)
+    return Run.from_dict(name, scores, query_ids=query_ids, complete=complete)
 
 
 def as_qrels(source: Any) -> dict[str, dict[str, int]]:
@@ -264,8 +284,8 @@ def as_qrels(source: Any) -> dict[str, dict[str, int]]:
     Parameters
     ----------
     source : mapping, DataFrame, ranx.Qrels or iterable
-        As in :func:`as_run`, with grades: ``relevance`` (ir_measures), or ``score`` in the frames
-        of ranx.
+        As in :func:`as_run`, with grades: ``relevance`` (ir_measures), ``grade`` (our own
+        tables), or ``score`` in the frames of ranx.
 
     Returns
     -------
@@ -295,7 +315,8 @@ def _as_dict(source: Any, field: str, convert: _Convert) -> dict[str, dict[str, 
     if hasattr(source, "itertuples"):
         source = source.rename(columns={"q_id": "query_id"})
         if field not in source.columns:
-            source = source.rename(columns={"score": field})
+            named = "grade" if field == "relevance" and "grade" in source.columns else "score"
+            source = source.rename(columns={named: field})
         source = source.itertuples(index=False)
     rows: dict[str, dict[str, Any]] = {}
     if not isinstance(source, Iterable) or isinstance(source, str | bytes):
@@ -303,10 +324,12 @@ def _as_dict(source: Any, field: str, convert: _Convert) -> dict[str, dict[str, 
         raise MmgapError(msg)
     for item in source:
         try:
-            query_id, doc_id, given = item.query_id, item.doc_id, getattr(item, field)
+            query_id, doc_id = item.query_id, item.doc_id
+            given = getattr(item, field) if hasattr(item, field) else getattr(item, _ALSO[field])
         except AttributeError:
             msg = f"cannot read {item!r}: it needs query_id, doc_id and {field}; {_FORMS}"
             raise MmgapError(msg) from None
+        query_id, doc_id = id_text(query_id, "query"), id_text(doc_id, "document")
         pair = f"{query_id!r}, {doc_id!r}"
         value = convert(given, pair)
         if rows.setdefault(query_id, {}).setdefault(doc_id, value) != value:
@@ -315,6 +338,7 @@ def _as_dict(source: Any, field: str, convert: _Convert) -> dict[str, dict[str, 
     return rows
 
 
+_ALSO = {"relevance": "grade", "score": "score"}
 _FORMS = (
     "give {query_id: {doc_id: value}}, a DataFrame, an object of ranx or items of ir_measures; "
     "files go through read_run and read_qrels"
@@ -323,8 +347,8 @@ _FORMS = (
 
 def _to_score(value: Any, where: str) -> float:
     try:
-        score = float(value)
-    except (TypeError, ValueError):
+        score = math.nan if _has_underscore(value) else float(value)
+    except (TypeError, ValueError, OverflowError):
         score = math.nan
     if not math.isfinite(score):
         msg = f"{where}: score {value!r} is not a finite number; correct it or leave the line out"
@@ -335,7 +359,8 @@ def _to_score(value: Any, where: str) -> float:
 def _to_grade(value: Any, where: str) -> int:
     try:
         grade = int(value)
-        whole = isinstance(value, str) or grade == value
+        float(grade)  # a number too large for measures overflows
+        whole = not _has_underscore(value) and (isinstance(value, str) or grade == value)
     except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:
@@ -344,11 +369,25 @@ def _to_grade(value: Any, where: str) -> int:
     return grade
 
 
+def _has_underscore(value: Any) -> bool:
+    """Python reads 1_0 as ten; no other reader of these files does."""
+    return isinstance(value, str) and "_" in value
+
+
 def _run_line(columns: list[str], where: str) -> tuple[str, str, float, str]:
     if len(columns) not in (6, 7):
         msg = (
             f"{where}: {len(columns)} columns, expected 6: query_id Q0 doc_id rank score tag. Ids "
-            "and the tag may not hold white space"
+            "and a tag that hold blanks need tabs between the columns"
+        )
+        raise MmgapError(msg)
+    # A blank inside an id moves the columns: the rank would be read as the score.
+    if not _WHOLE.fullmatch(columns[3]) or (
+        len(columns) == 7 and columns[6] and not _WHOLE.fullmatch(columns[6])
+    ):
+        msg = (
+            f"{where}: expected a whole number as rank in column 4 (and as task in column 7); got "
+            f"{columns[3]!r}. An id with a blank needs tabs between the columns"
         )
         raise MmgapError(msg)
     return columns[0], columns[2], _to_score(columns[4], where), columns[5]
@@ -360,7 +399,7 @@ def _qrels_line(columns: list[str], where: str) -> tuple[str, str, int, str]:
     if len(columns) not in (4, 5):
         msg = (
             f"{where}: {len(columns)} columns, expected 4: query_id iteration doc_id grade (or 3, "
-            "without iteration, or 5, with a task). Ids may not hold white space"
+            "without iteration, or 5, with a task). Ids that hold blanks need tabs between columns"
         )
         raise MmgapError(msg)
     return columns[0], columns[2], _to_grade(columns[3], where), ""
@@ -372,11 +411,17 @@ def _read_columns(path: Path, parse: _Parse) -> tuple[dict[str, dict[str, Any]],
     first_tag = None
     with _open_to_read(path) as file:
         for number, line in enumerate(file, start=1):
-            columns = line.split()
-            if not columns or (number == 1 and columns == ["query-id", "corpus-id", "score"]):
+            columns = _split(line)
+            if not any(columns) or (number == 1 and columns == ["query-id", "corpus-id", "score"]):
                 continue
             where = f"{path.name}, line {number}"
+            if "\0" in line:
+                msg = f"{where}: NUL bytes, as in UTF-16; expected text in UTF-8. Convert the file"
+                raise MmgapError(msg)
             query_id, doc_id, value, tag = parse(columns, where)
+            if not query_id or not doc_id:
+                msg = f"{where}: the query id or the document id is empty"
+                raise MmgapError(msg)
             first_tag = tag if first_tag is None else first_tag
             if rows.setdefault(query_id, {}).setdefault(doc_id, value) != value:
                 msg = (
@@ -387,12 +432,30 @@ def _read_columns(path: Path, parse: _Parse) -> tuple[dict[str, dict[str, Any]],
     return rows, first_tag or ""
 
 
+_BLANKS = re.compile(r"[ \f\v]+")
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+
+
+def _split(line: str) -> list[str]:
+    """Columns of a line: between tabs where it has one, else between blanks (ASCII ones only).
+
+    A no-break space is part of an id.
+    """
+    line = line.strip("\r\n")
+    if "\t" in line.strip(" \t"):
+        return [column.strip(" ") for column in line.split("\t")]
+    return _BLANKS.split(line.strip(" \t\f\v"))
+
+
 def _read_json(path: Path, convert: _Convert) -> dict[str, dict[str, Any]]:
     with _open_to_read(path) as file:
         try:
             rows = json.load(file)
         except json.JSONDecodeError as error:
             msg = f"{path.name}, line {error.lineno}: not JSON ({error.msg})"
+            raise MmgapError(msg) from error
+        except RecursionError as error:
+            msg = f"{path.name}: nested too deeply; expected {{query_id: {{doc_id: value}}}}"
             raise MmgapError(msg) from error
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         msg = f"{path.name}: expected one object {{query_id: {{doc_id: value}}}}"
@@ -403,9 +466,12 @@ def _read_json(path: Path, convert: _Convert) -> dict[str, dict[str, Any]]:
 def _converted(
     rows: Mapping[str, Mapping[str, Any]], convert: _Convert, where: str = ""
 ) -> dict[str, dict[str, Any]]:
+    if not all(isinstance(row, Mapping) for row in rows.values()):
+        msg = f"{where}expected one mapping {{query_id: {{doc_id: value}}}}; {_FORMS}"
+        raise MmgapError(msg)
     return {
-        query_id: {
-            doc_id: convert(value, f"{where}{query_id!r}, {doc_id!r}")
+        id_text(query_id, f"{where}query"): {
+            id_text(doc_id, f"{where}document"): convert(value, f"{where}{query_id!r}, {doc_id!r}")
             for doc_id, value in row.items()
         }
         for query_id, row in rows.items()
@@ -435,8 +501,19 @@ def _id(text: str) -> str:
 def _open_to_read(path: Path) -> Iterator[TextIO]:
     # utf-8-sig: some editors put a mark before the first id, which would become part of it.
     opener: Any = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as file:
-        yield file
+    what = "expected a run or judgments: columns of text, or .json, in UTF-8, gzipped where .gz"
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        msg = f"{path.name}: not UTF-8 ({error.reason} at byte {error.start}); {what}. Convert it"
+        raise MmgapError(msg) from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        msg = f"{path.name}: gzip data that are damaged or cut ({error}); {what}"
+        raise MmgapError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror or error}); {what}"
+        raise MmgapError(msg) from error
 
 
 @contextmanager

@@ -23,16 +23,17 @@ hit is the larger one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+from mmgap.evaluation.runs import Run
 from mmgap.evaluation.tie_groups import OverTies, TieGroups
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mmgap.evaluation.runs import Run
 
 NAMES = ("recall", "hit", "ndcg", "ndcg_exp", "mrr", "map")
 """Measures that :func:`evaluate` knows; each may carry a cut-off, as in ``recall@10``."""
@@ -340,7 +341,7 @@ def ndcg(
     """
     if gain not in GAINS:
         msg = f"unknown gain {gain!r}; use one of {', '.join(GAINS)}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     groups = TieGroups.of(scores, tolerance)
     gains = np.maximum(groups.aligned(gains), 0)
     ideal_gains = np.maximum(ideal_gains, 0).astype(float)
@@ -350,7 +351,7 @@ def ndcg(
     best = _dcg(-np.sort(-ideal_gains, axis=1), k)
     if best.shape != gains.shape[:1] or (best <= 0).any():
         msg = f"ideal_gains must hold a positive gain for each of the {len(gains)} queries"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if not groups.any_tied:
         return _one_order(_dcg(gains, k) / best)
     return OverTies(
@@ -360,12 +361,12 @@ def ndcg(
     )
 
 
-def tied_at(scores: np.ndarray | TieGroups, k: int, *, tolerance: float = 0.0) -> np.ndarray:
+def tied_at(scores: np.ndarray | TieGroups | Run, k: int, *, tolerance: float = 0.0) -> np.ndarray:
     """Whether the cut-off at k falls inside a group of tied documents.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_query, depth), or TieGroups
+    scores : ndarray of shape (n_query, depth), TieGroups or Run
         As in :func:`recall`.
     k : int
     tolerance : float, default 0.0
@@ -374,7 +375,8 @@ def tied_at(scores: np.ndarray | TieGroups, k: int, *, tolerance: float = 0.0) -
     -------
     tied : bool array of shape (n_query,)
         True where place k and the next one hold documents of equal score, so that which of them
-        counts is a matter of chance. Never true for lists of k places or fewer.
+        counts is a matter of chance. For lists of k places only where a run says that documents
+        beyond its list tie with the last entry.
 
     Raises
     ------
@@ -386,11 +388,16 @@ def tied_at(scores: np.ndarray | TieGroups, k: int, *, tolerance: float = 0.0) -
     >>> tied_at(np.array([[3.0, 2.0, 2.0], [3.0, 2.0, 1.0]]), k=2)
     array([ True, False])
     """
+    beyond = np.False_
+    if isinstance(scores, Run):
+        if scores.tied_beyond is not None:
+            beyond = np.asarray(scores.tied_beyond, dtype=bool) & (scores.lengths == k)
+        scores = scores.scores
     groups = TieGroups.of(scores, tolerance)
     _cut_off(k)
     if k >= groups.shape[1]:
-        return np.zeros(groups.shape[0], dtype=bool)
-    return ~groups.starts[:, k] & ~groups.empty[:, k]
+        return np.zeros(groups.shape[0], dtype=bool) | beyond
+    return (~groups.starts[:, k] & ~groups.empty[:, k]) | beyond
 
 
 def evaluate(
@@ -427,7 +434,8 @@ def evaluate(
     ------
     ValueError
         If a query is not in ``qrels`` or has no relevant document, if the run lists a document
-        twice for a query, or if a measure is unknown.
+        twice for a query, if a measure is unknown, or if its cut-off is deeper than a list that
+        is not complete (see :class:`Run`).
 
     Examples
     --------
@@ -440,27 +448,31 @@ def evaluate(
     """
     import pandas as pd
 
+    asked = {measure: parse_measure(measure) for measure in measures}
     if min_grade is None:
         min_grade = getattr(qrels, "min_grade", 1)
+    check_grade(min_grade)
     gains, ideal_gains, n_relevant = _gather(run, qrels, min_grade)
+    for measure, (_, k) in asked.items():
+        _refuse_deeper(run, measure, k)
     groups = TieGroups(run.scores, tolerance)
-    values = {}
-    for measure in measures:
-        name, k = parse_measure(measure)
-        match name:
-            case "recall":
-                result = recall(groups, gains, n_relevant, k, min_grade=min_grade)
-            case "hit":
-                result = hit(groups, gains, k, min_grade=min_grade)
-            case "mrr":
-                result = mrr(groups, gains, k, min_grade=min_grade)
-            case "map":
-                result = average_precision(groups, gains, n_relevant, k, min_grade=min_grade)
-            case "ndcg_exp":
-                result = ndcg(groups, gains, ideal_gains, k, gain="exponential")
-            case _:
-                result = ndcg(groups, gains, ideal_gains, k)
-        values[measure] = result
+
+    def measured(gains: np.ndarray) -> dict[str, OverTies]:
+        return {
+            measure: _measure(name, k, groups, (gains, ideal_gains, n_relevant), min_grade)
+            for measure, (name, k) in asked.items()
+        }
+
+    values = measured(gains)
+    if run.tied_beyond is not None and np.any(run.tied_beyond):
+        best, worst = _gains_beyond(run, gains, ideal_gains, groups)
+        highest, lowest = measured(best), measured(worst)
+        values = {
+            measure: OverTies(
+                over.expected, highest[measure].optimistic, lowest[measure].pessimistic
+            )
+            for measure, over in values.items()
+        }
     orders = ("expected", "optimistic", "pessimistic")
     return pd.DataFrame(
         {
@@ -508,12 +520,83 @@ def parse_measure(measure: str) -> tuple[str, int | None]:
     >>> parse_measure("ndcg@10"), parse_measure("mrr"), parse_measure("AP@100")
     (('ndcg', 10), ('mrr', None), ('map', 100))
     """
-    name, at, k = measure.partition("@")
+    name, at, k = measure.partition("@") if isinstance(measure, str) else ("", "", "")
     name = ALIASES.get(name.lower(), name.lower())
     if name not in NAMES or (at and not (k.isdecimal() and int(k) > 0)):
-        msg = f"unknown measure {measure!r}; use one of {', '.join(NAMES)}, e.g. 'recall@10'"
-        raise ValueError(msg)
+        also = ", ".join(f"{alias} = {known}" for alias, known in ALIASES.items())
+        msg = (
+            f"unknown measure {measure!r}; expected one of {', '.join(NAMES)} (also {also}), with "
+            "a cut-off of 1 or more, e.g. 'recall@10', or without"
+        )
+        raise MmgapError(msg)
     return name, int(k) if at else None
+
+
+def check_grade(min_grade: float) -> None:
+    """Refuse a lowest relevant grade that is not above 0, the grade of documents not judged."""
+    if not min_grade > 0 or min_grade == np.inf:
+        msg = f"min_grade must be positive, got {min_grade}: documents not judged have grade 0"
+        raise MmgapError(msg)
+
+
+def _measure(
+    name: str,
+    k: int | None,
+    groups: TieGroups,
+    judged: tuple[np.ndarray, np.ndarray, np.ndarray],
+    min_grade: float,
+) -> OverTies:
+    gains, ideal_gains, n_relevant = judged
+    match name:
+        case "recall":
+            return recall(groups, gains, n_relevant, k, min_grade=min_grade)
+        case "hit":
+            return hit(groups, gains, k, min_grade=min_grade)
+        case "mrr":
+            return mrr(groups, gains, k, min_grade=min_grade)
+        case "map":
+            return average_precision(groups, gains, n_relevant, k, min_grade=min_grade)
+        case "ndcg_exp":
+            return ndcg(groups, gains, ideal_gains, k, gain="exponential")
+        case _:
+            return ndcg(groups, gains, ideal_gains, k)
+
+
+def _refuse_deeper(run: Run, measure: str, k: int | None) -> None:
+    """Refuse a cut-off deeper than a list that was itself cut."""
+    if k is None:
+        return
+    cut = ~run.is_complete & (run.lengths < k)
+    if cut.any():
+        query = int(cut.argmax())
+        msg = (
+            f"run {run.name!r}: {measure} looks at the first {k} documents, and the list of query "
+            f"{run.query_ids[query]!r} was cut at {run.lengths[query]}. Rank {k} documents or more "
+            f"or ask for a cut-off of {run.lengths[cut].min()} or less; if the list holds every "
+            "document that can be ranked, make the run with complete=True"
+        )
+        raise MmgapError(msg)
+
+
+def _gains_beyond(
+    run: Run, gains: np.ndarray, ideal_gains: np.ndarray, groups: TieGroups
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gains with the best and worst documents that may tie with the last entry in its group.
+
+    The best are the judged documents that the list leaves out; the worst are not relevant.
+    """
+    best, worst = gains.astype(float), gains.astype(float)
+    beyond = np.asarray(run.tied_beyond, dtype=bool) & (run.lengths > 0)
+    for row in np.flatnonzero(beyond):
+        last = int(run.lengths[row])
+        first = last - 1 - int(groups.position[row, last - 1])
+        left = np.sort(ideal_gains[row])[::-1].tolist()
+        for gain in gains[row, :last]:
+            if gain in left:
+                left.remove(gain)
+        group = np.sort(np.concatenate([gains[row, first:last], left]))[::-1]
+        best[row, first:last], worst[row, first:last] = group[: last - first], 0
+    return best, worst
 
 
 def _over_ties(
@@ -539,9 +622,7 @@ def _relevant(
     scores: np.ndarray | TieGroups, gains: np.ndarray, min_grade: float, tolerance: float
 ) -> tuple[TieGroups, np.ndarray]:
     """Tie groups and, for each place, 1.0 if it holds a relevant document, else 0.0."""
-    if min_grade <= 0:
-        msg = f"min_grade must be positive, got {min_grade}: documents not judged have grade 0"
-        raise ValueError(msg)
+    check_grade(min_grade)
     groups = TieGroups.of(scores, tolerance)
     return groups, (groups.aligned(gains) >= min_grade).astype(np.float64)
 
@@ -550,14 +631,14 @@ def _at_least_one(n_relevant: np.ndarray, n_query: int) -> np.ndarray:
     n_relevant = np.asarray(n_relevant)
     if n_relevant.shape != (n_query,) or (n_relevant < 1).any():
         msg = f"n_relevant must hold a number >= 1 for each of the {n_query} queries"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return n_relevant
 
 
 def _cut_off(k: int | None) -> int | None:
     if k is not None and k < 1:
         msg = f"k must be at least 1, or None for the whole list; got {k}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return k
 
 
@@ -578,12 +659,13 @@ def _gather(
     all_grades = []
     for row, query_id in enumerate(run.query_ids):
         judged = qrels.get(query_id, {})
+        _refuse_odd(judged, query_id)
         if not any(grade >= min_grade for grade in judged.values()):
             msg = (
                 f"run {run.name!r}: query {query_id!r} has no relevant document in qrels "
                 f"(grade >= {min_grade}); add a judgment, lower min_grade, or leave the query out"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         all_grades.append(np.array([*judged.values()], dtype=np.float64))
         for doc_id, grade in judged.items():
             if doc_id in position:
@@ -602,6 +684,21 @@ def _gather(
     return gains, ideal_gains, (ideal_gains >= min_grade).sum(axis=1)
 
 
+def _refuse_odd(judged: Mapping[str, int], query_id: str) -> None:
+    """Refuse ids that are not text, which match no document, and grades that are no numbers."""
+    for doc_id, grade in judged.items():
+        if not isinstance(doc_id, str):
+            msg = (
+                f"qrels of query {query_id!r}: document id {doc_id!r} is a "
+                f"{type(doc_id).__name__} and matches no document; ids are text, use "
+                "as_qrels(qrels)"
+            )
+            raise MmgapError(msg)
+        if not (isinstance(grade, Real) and abs(grade) < 1e300):
+            msg = f"qrels of query {query_id!r}, document {doc_id!r}: grade {grade!r} is no number"
+            raise MmgapError(msg)
+
+
 def _refuse_repeated(run: Run) -> None:
     ordered = np.sort(run.indices, axis=1)
     repeated = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
@@ -610,4 +707,4 @@ def _refuse_repeated(run: Run) -> None:
             f"run {run.name!r} lists a document twice for query "
             f"{run.query_ids[int(repeated.argmax())]!r}; merge the legs first, one entry a document"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)

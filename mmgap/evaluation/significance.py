@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+
 _CHUNK = 4_000_000  # weights held at once: 32 MB
 _SLACK = 1e-12  # sums that differ by less, relative to what is summed, count as equal
 
@@ -59,7 +61,7 @@ def bootstrap_interval(
     values = _finite(values, "values")
     if not 0 < level < 1:
         msg = f"level must lie between 0 and 1, e.g. 0.95; got {level}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     n_query = len(values)
     columns = values.reshape(n_query, -1)
     means = np.concatenate(
@@ -132,7 +134,7 @@ def randomisation_test(
     values = _finite(differences, "differences")
     if n_resamples < 1:
         msg = f"n_resamples must be at least 1, got {n_resamples}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     rng = np.random.default_rng(0) if rng is None else rng
     columns = values.reshape(len(values), -1)
     found = np.abs(columns.sum(axis=0)) - _SLACK * np.abs(columns).sum(axis=0)
@@ -186,7 +188,7 @@ def holm(p: np.ndarray) -> np.ndarray:
     p = np.asarray(p, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         msg = f"p must be one row of numbers between 0 and 1; got shape {p.shape}: {p}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     order = np.argsort(p, kind="stable")
     steps = p[order] * np.arange(len(p), 0, -1)
     adjusted = np.empty_like(p)
@@ -251,7 +253,7 @@ def _finite(values: np.ndarray, name: str) -> np.ndarray:
             f"{name} must hold a finite number for each of at least one query; got shape "
             f"{values.shape} with {np.count_nonzero(~np.isfinite(values))} that are not finite"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return values
 
 

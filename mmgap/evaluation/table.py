@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.evaluation.measures import evaluate, parse_measure, tied_at
 from mmgap.evaluation.significance import bootstrap_interval
 
@@ -174,7 +175,7 @@ def _common_queries(runs: Sequence[Run]) -> Sequence[str]:
     names = [run.name for run in runs]
     if not runs or len(set(names)) < len(names):
         msg = f"recall_table needs one or more runs with different names; got {names}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     first = runs[0]
     for run in runs:
         other = set(run.query_ids) ^ set(first.query_ids)
@@ -183,7 +184,7 @@ def _common_queries(runs: Sequence[Run]) -> Sequence[str]:
                 f"runs {first.name!r} and {run.name!r} must hold the same queries once each; "
                 f"{len(other)} differ, e.g. {sorted(other)[:3]}"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
     return first.query_ids
 
 
@@ -199,7 +200,7 @@ def _groups(
     reserved = {"strategy", "measure", *_FIGURES} & set(frame.columns)
     if reserved:
         msg = f"by may not have a column named {min(reserved)!r}: the table has one; rename it"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     frame = frame.reindex(list(query_ids))
     without = frame.index[frame.isna().any(axis=1).to_numpy()]
     if len(without):
@@ -207,7 +208,7 @@ def _groups(
             f"by gives no group for {len(without)} queries, e.g. {without[0]!r}; "
             "fill its missing values or leave the queries out of the runs"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     names = list(frame.columns)
     members = frame.reset_index(drop=True).groupby(names, observed=True).indices
     return names, {
@@ -231,7 +232,7 @@ def _figures(
     values = evaluate(run, qrels, measures, min_grade=min_grade, tolerance=tolerance)
     tied = pd.DataFrame(
         {
-            measure: tied_at(run.scores, parse_measure(measure)[1] or k, tolerance=tolerance)
+            measure: tied_at(run, parse_measure(measure)[1] or k, tolerance=tolerance)
             for measure in values["expected"]
         },
         index=values.index,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.evaluation.measures import evaluate, parse_measure, tied_at
 from mmgap.evaluation.runs import Run
 from mmgap.evaluation.tie_groups import OverTies
@@ -150,7 +151,7 @@ def decided_by_ties(scores: np.ndarray | Run, k: int = 10, *, tolerance: float =
     scores = np.asarray(scores.scores if isinstance(scores, Run) else scores, dtype=np.float64)
     if scores.ndim != 2 or not len(scores):
         msg = f"scores must have shape (n_query, n_doc) with at least one query; got {scores.shape}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     descending = -np.sort(np.where(np.isnan(scores), np.inf, -scores), axis=1)
     return float(tied_at(descending, k, tolerance=tolerance).mean())
 
@@ -215,7 +216,7 @@ def detect_ties(
     lengths = {len(over.expected) for over in (values, *legs.values())} | {n_query}
     if len(lengths) > 1:
         msg = f"scores, values and legs must be for the same queries; got lengths {sorted(lengths)}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     report = _report(name, decided_by_ties(scores, k, tolerance=tolerance), values, legs, max_share)
     _warn([report])
     return report
@@ -283,7 +284,7 @@ def detect_ties_in_runs(
         over = over.sort_index()  # runs may hold the queries in different orders
         if over.index.tolist() != sorted(runs[0].query_ids):
             msg = f"runs {runs[0].name!r} and {run.name!r} must hold the same queries"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         columns = (over[order][measure].to_numpy() for order in _ORDERS)
         values[run.name] = OverTies(*columns)
         tied[run.name] = decided_by_ties(run, cut_off, tolerance=tolerance)
@@ -401,7 +402,7 @@ def _known(legs: Sequence[str], names: Sequence[str]) -> None:
     unknown = [leg for leg in legs if leg not in names]
     if unknown:
         msg = f"no leg is named {unknown[0]!r}; there are {', '.join(map(repr, names))}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
 
 
 def _warn(reports: Sequence[TieReport]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+
 
 @dataclass(frozen=True)
 class OverTies:
@@ -60,7 +62,7 @@ class TieGroups:
                 "scores must have shape (n_query, depth), descend in each row and hold no NaN; "
                 f"got shape {scores.shape}. Sort each row, best first, with -inf in empty places"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.shape = scores.shape
         self.empty = np.isneginf(scores)
         self.starts = np.ones(scores.shape, dtype=bool)
@@ -93,7 +95,7 @@ class TieGroups:
         gains = np.asarray(gains, dtype=np.float64)
         if gains.shape != self.shape:
             msg = f"gains {gains.shape} must have the shape of scores {self.shape}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         return np.where(self.empty, 0.0, gains)
 
     def total(self, gains: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmgap.errors import MmgapError
+
 
 def verdict(
     ci_low: float, ci_high: float, threshold: float = 0.0, *, claimed_above: bool = True
@@ -36,7 +38,7 @@ def verdict(
     """
     if not ci_low <= ci_high:
         msg = f"the interval goes from {ci_low} to {ci_high}; expected two numbers, lower one first"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if ci_low <= threshold < ci_high:
         return "undecided here"
     return "holds here" if (ci_low > threshold) == claimed_above else "does not hold here"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.ranked_lists import RankedLists
 
 F32 = np.float32
@@ -24,7 +25,7 @@ def list_weights(
         return [default] * len(given)
     if len(weights) != len(given):
         msg = f"got {len(weights)} weights for {len(given)} lists; give one for each list"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return [float(weight) for weight in weights]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.ranked_lists import Ranked, RankedLists
 
 
@@ -51,7 +52,7 @@ def autorag_cc(
     """
     if not 0 <= weight <= 1:
         msg = f"weight must be in [0, 1]; got {weight}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     given = RankedLists([semantic, lexical])
     floors = (semantic_theoretical_min_value, lexical_theoretical_min_value)
     fused = np.zeros(given.found.shape)
@@ -110,6 +111,6 @@ def autorag_normalize(
             above, span = scores - low, high - low
         case _:
             msg = f"unknown method {method!r}; AutoRAG has mm, tmm, z and dbsf"
-            raise ValueError(msg)
+            raise MmgapError(msg)
     with np.errstate(divide="ignore", invalid="ignore"):
         return above / span

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.engine_arithmetic import (
     F32,
     JAVA_FLOAT_MIN_VALUE,
@@ -67,7 +68,7 @@ def elasticsearch_linear(
             "normalizer must be none, minmax or l2_norm and equal_scores one or minimum; got "
             f"{normalizer!r} and {equal_scores!r}"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     given = RankedLists(lists)
     parts = []
     for leg, weight in zip(given.scores, list_weights(weights, given, 1.0), strict=True):

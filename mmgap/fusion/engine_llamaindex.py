@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.engine_arithmetic import (
     extremes,
     list_weights,
@@ -84,7 +85,7 @@ def llamaindex_fusion(
                 f"unknown mode {mode!r}; LlamaIndex has simple, reciprocal_rerank, relative_score "
                 "and dist_based_score"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
     if texts is not None:
         return given.back(_merged_by_text(given, parts, mode, texts))
     return given.back(np.fmax.reduce(parts) if mode == "simple" else add_legs(parts))
@@ -117,7 +118,7 @@ def _merged_by_text(
             f"texts must give the content of each of the {n_doc} documents, as a mapping from "
             "their ids or, for arrays, as one string per column"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     fused = np.full(given.found.shape, np.nan)
     for query in range(len(fused)):
         kept: dict[str, int] = {}

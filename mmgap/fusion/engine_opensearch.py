@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.engine_arithmetic import (
     F32,
     JAVA_FLOAT_MIN_VALUE,
@@ -92,10 +93,10 @@ def opensearch_hybrid(
                 f"unknown normalization {normalization!r}; OpenSearch has min_max, l2, z_score "
                 "and max (reciprocal ranks: opensearch_rrf)"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
     if normalization != "min_max" and (lower_bounds or upper_bounds):
         msg = f"only min_max takes bounds; got them with {normalization!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     fused = _opensearch_mean(parts, list_weights(weights, given, 1.0), combination)
     return given.back(np.where(given.found, fused, np.nan))
 
@@ -135,7 +136,7 @@ def opensearch_rrf(
     """
     if not 1 <= rank_constant <= 10_000:
         msg = f"rank_constant must be in [1, 10000]; got {rank_constant}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     given = RankedLists(lists)
     points = []
     for places, weight in zip(given.places, list_weights(weights, given, 1.0), strict=True):
@@ -155,7 +156,7 @@ def _bounds(
             f"bounds must hold (mode, score) or None for each of the {n_leg} lists, mode apply, "
             f"clip or ignore; got {bounds}"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return bounds
 
 
@@ -213,7 +214,7 @@ def _opensearch_z_score(scores: np.ndarray) -> np.ndarray:
 def _opensearch_max(legs: list[np.ndarray]) -> list[np.ndarray]:
     if len(legs) != 2:
         msg = f"OpenSearch's max takes two lists; got {len(legs)}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     first, second = (np.fmax(extremes(leg)[1], JAVA_FLOAT_MIN_VALUE) for leg in legs)
     unusable = (first == JAVA_FLOAT_MIN_VALUE) | (second == JAVA_FLOAT_MIN_VALUE)
     ratio = second / np.where(unusable, F32(1), first)
@@ -243,7 +244,7 @@ def _opensearch_mean(parts: list[np.ndarray], weights: list[float], combination:
                     f"unknown combination {combination!r}; OpenSearch has arithmetic_mean, "
                     "geometric_mean and harmonic_mean"
                 )
-                raise ValueError(msg)
+                raise MmgapError(msg)
         total = np.where(counts, total + added, total).astype(F32)
         weight_sum = np.where(counts, weight_sum + weight, weight_sum).astype(F32)
     if combination == "harmonic_mean":

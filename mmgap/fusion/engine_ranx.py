@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.comb import comb_anz, comb_gmnz, comb_max, comb_med, comb_min, comb_mnz, comb_sum
 from mmgap.fusion.linear import weighted_mnz, weighted_root, weighted_sum
 from mmgap.fusion.rank_fusion import (
@@ -102,7 +103,7 @@ def ranx_fuse(
                 f"ranx ranks for {method!r} after the norm 'borda' in no stated order, so there is "
                 "nothing to mirror; use another norm, which keeps the order of the lists"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         # Other norms keep the order, though they can make ties: ranks come from the list itself.
         if norm not in NORMS:
             raise _unknown_norm(norm)
@@ -116,7 +117,7 @@ def ranx_fuse(
     else:
         known = ", ".join([*BY_SCORE, *BY_RANK])
         msg = f"unknown method {method!r}; use one of {known}, or PositionFusion for trained ones"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return given.back(fused)
 
 
@@ -157,5 +158,5 @@ def _ranx_normalise(given: RankedLists, norm: str | None) -> Sequence[np.ndarray
     return parts
 
 
-def _unknown_norm(norm: str) -> ValueError:
-    return ValueError(f"unknown norm {norm!r}; ranx has {', '.join(map(str, NORMS))}")
+def _unknown_norm(norm: str) -> MmgapError:
+    return MmgapError(f"unknown norm {norm!r}; ranx has {', '.join(map(str, NORMS))}")

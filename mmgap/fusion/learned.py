@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.legs import add_legs, check_legs, check_relevance, count_legs
 from mmgap.fusion.linear import weighted_sum
 from mmgap.fusion.objective import expected_measure
@@ -112,7 +113,7 @@ class ConvexCombination(BaseEstimator):
         relevance = check_relevance(relevance, legs[0].shape)
         if self.n_alpha < 2 or self.n_fold < 2:
             msg = f"n_alpha and n_fold must be 2 or more; got {self.n_alpha} and {self.n_fold}"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.alphas_ = np.linspace(0, 1, self.n_alpha)
         by_query = np.stack([self._values(legs, relevance, alpha) for alpha in self.alphas_])
         usable = ~np.isnan(by_query[0])
@@ -121,7 +122,7 @@ class ConvexCombination(BaseEstimator):
                 "no calibration query has a relevant document, so no weight is better than "
                 "another; pass the grades of the documents as relevance"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         by_query = by_query[:, usable]
         self.n_query_ = int(usable.sum())
         self.values_ = by_query.mean(axis=1)
@@ -236,7 +237,7 @@ class LogisticFusion(BaseEstimator):
         relevance = check_relevance(relevance, legs[0].shape)
         if any(np.isnan(leg).all() for leg in legs):
             msg = "a leg has no score at all, so nothing can be learned about it; leave it out"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.mean_ = np.array([np.nanmean(leg) for leg in legs])
         spread = np.array([np.nanstd(leg) for leg in legs])
         self.scale_ = np.where(spread > 0, spread, 1)
@@ -247,7 +248,7 @@ class LogisticFusion(BaseEstimator):
                 f"{int(relevant.sum())} of {relevant.size} calibration pairs are relevant; a "
                 "logistic regression needs relevant and other ones"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         regression = LogisticRegression(C=self.C, class_weight=self.class_weight, max_iter=1000)
         regression.fit(self._features(legs, found), relevant)
         self.coef_ = regression.coef_[0]
@@ -326,10 +327,10 @@ def log_odds_conjunction(
     legs = check_legs(probabilities)
     if any((leg < 0).any() or (leg > 1).any() for leg in legs):
         msg = "probabilities must lie in [0, 1]; calibrate the scores first"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if not 0 < prior < 1 or not 0 < floor < 0.5:
         msg = f"prior must be in (0, 1) and floor in (0, 0.5); got {prior} and {floor}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     before = logit(prior)
     evidence = add_legs([logit(np.clip(leg, floor, 1 - floor)) - before for leg in legs])
     count = np.maximum(count_legs(legs), 1).astype(np.float64)
@@ -434,7 +435,7 @@ class AdaptiveWeights(BaseEstimator):
                 "no calibration query has a relevant document, so no leg is better than the "
                 "other; pass the grades of the documents as relevance"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         features = self._features(legs)
         self.mean_ = features.mean(axis=0)
         spread = features.std(axis=0)
@@ -513,7 +514,7 @@ def list_features(scores: np.ndarray, *, depth: int = 10) -> np.ndarray:
     """
     if depth < 2:
         msg = f"depth must be 2 or more; got {depth}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     (scores,) = check_legs([scores])
     depth = min(depth, scores.shape[1])
     best = -np.sort(-scores, axis=1)[:, :depth]  # NaN comes last

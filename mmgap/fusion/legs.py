@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+
 
 def check_legs(leg_scores: Sequence[np.ndarray], *, n_leg: int | None = None) -> list[np.ndarray]:
     """Widen the legs' scores to float64 and check that they fit together.
@@ -34,44 +36,44 @@ def check_legs(leg_scores: Sequence[np.ndarray], *, n_leg: int | None = None) ->
     legs = [np.asarray(scores, dtype=np.float64) for scores in leg_scores]
     if not legs or (n_leg is not None and len(legs) != n_leg):
         msg = f"expected {n_leg or 'at least one'} leg(s) of scores; got {len(legs)}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     shapes = [leg.shape for leg in legs]
     if len(set(shapes)) > 1 or legs[0].ndim != 2:
         msg = (
             f"the legs have shapes {', '.join(map(str, shapes))}; they must all have one shape "
             "(n_query, n_doc). Put NaN where a leg lacks a document"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if any(np.isinf(leg).any() for leg in legs):
         msg = "a leg holds an infinite score; put NaN where a leg lacks a document"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return legs
 
 
 def check_relevance(relevance: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return grades as float64, or raise ValueError if they do not have the shape of the scores."""
+    """Return grades as float64, or raise MmgapError if they do not have the shape of the scores."""
     relevance = np.asarray(relevance, dtype=np.float64)
     if relevance.shape != shape:
         msg = (
             f"relevance {relevance.shape} must have the shape of the scores {shape}: the grade of "
             "each document, 0 where it is not relevant"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return relevance
 
 
 def check_weights(weights: Sequence[float] | np.ndarray, legs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return weights as float64 of shape (n_leg,) or (n_query, n_leg), or raise ValueError."""
+    """Return weights as float64 of shape (n_leg,) or (n_query, n_leg), or raise MmgapError."""
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape not in {(len(legs),), (len(legs[0]), len(legs))}:
         msg = (
             f"weights have shape {weights.shape}; expected one number for each of the {len(legs)} "
             f"legs, or an array of shape (n_query, n_leg) = ({len(legs[0])}, {len(legs)})"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if not np.isfinite(weights).all():
         msg = f"weights must be finite; got {weights}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return weights
 
 

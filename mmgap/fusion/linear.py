@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.legs import add_legs, check_legs, check_weights, count_legs
 
 MISSING = ("zero", "renormalise", "minimum")
@@ -71,7 +72,7 @@ def weighted_sum(
     weights = check_weights(weights, legs)
     if missing not in MISSING:
         msg = f"missing must be one of {', '.join(MISSING)}; got {missing!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     of_leg = [weights[..., leg, None] for leg in range(len(legs))]
     if missing == "zero":
         return add_legs([weight * leg for weight, leg in zip(of_leg, legs, strict=True)])
@@ -81,7 +82,7 @@ def weighted_sum(
         return np.where(count_legs(legs) > 0, total, np.nan)
     if not (weights > 0).all():
         msg = f"missing='renormalise' divides by weights, so they must be positive; got {weights}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     total = add_legs([weight * leg for weight, leg in zip(of_leg, legs, strict=True)])
     return total / add_legs(
         [np.where(np.isnan(leg), np.nan, weight) for weight, leg in zip(of_leg, legs, strict=True)]
@@ -125,7 +126,7 @@ def comb_weighted(
     """
     if not 0 <= text_weight <= 1:
         msg = f"text_weight must lie in [0, 1], the image leg having the rest; got {text_weight}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     text, image = check_legs((text_scores, image_scores))
     both = text_weight * text + (1 - text_weight) * image
     return np.where(np.isnan(text), image, np.where(np.isnan(image), text, both))

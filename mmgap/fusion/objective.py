@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmgap.errors import MmgapError
+
 MEASURES = ("recall", "ndcg")
 """Measures that :func:`expected_measure` knows."""
 
@@ -83,5 +85,5 @@ def _parse(measure: str) -> tuple[str, int]:
     name, _, k = measure.partition("@")
     if name not in MEASURES or not (k.isdecimal() and int(k) > 0):
         msg = f"unknown measure {measure!r}; use recall@k or ndcg@k, e.g. 'recall@10'"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return name, int(k)

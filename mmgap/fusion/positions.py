@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.legs import add_legs, check_legs, check_relevance, count_legs
 from mmgap.fusion.rank_fusion import ranks
 
@@ -106,12 +107,12 @@ class PositionFusion(BaseEstimator):
                 f"method must be one of {', '.join(METHODS)}, n_segment >= 1 and window >= 0; got "
                 f"{self.method!r}, {self.n_segment} and {self.window}"
             )
-            raise ValueError(msg)
+            raise MmgapError(msg)
         legs = check_legs(leg_scores)
         relevant = check_relevance(relevance, legs[0].shape) >= self.min_grade
         if not relevant.any():
             msg = "no document of the calibration queries is relevant; nothing can be estimated"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.tables_ = [self._table(leg, relevant) for leg in legs]
         return self
 

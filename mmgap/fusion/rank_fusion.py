@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.legs import add_legs, check_legs, check_weights, count_legs
 
 TIES = ("ordinal", "min", "average", "max", "dense")
@@ -50,7 +51,7 @@ def ranks(scores: np.ndarray, *, ties: str = "ordinal") -> np.ndarray:
     """
     if ties not in TIES:
         msg = f"ties must be one of {', '.join(TIES)}; got {ties!r}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     (scores,) = check_legs([scores])
     missing = np.isnan(scores)
     if ties == "ordinal":
@@ -117,7 +118,7 @@ def reciprocal_rank_fusion(
             f"k must not be negative and first_rank must be 0 or 1, not both 0; got k={k} and "
             f"first_rank={first_rank}"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     legs = check_legs(leg_scores)
     before_first = k + first_rank - 1
     points = [1 / (before_first + ranks(leg, ties=ties)) for leg in legs]
@@ -198,7 +199,7 @@ def logn_isr(*leg_scores: np.ndarray, sigma: float = 0.01, ties: str = "ordinal"
     """
     if not 0 <= sigma <= 1:
         msg = f"sigma must be in [0, 1]; got {sigma}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     legs = check_legs(leg_scores)
     return np.log(np.maximum(count_legs(legs), 1) + sigma) * _inverse_squares(legs, ties)
 
@@ -238,7 +239,7 @@ def rbc(*leg_scores: np.ndarray, phi: float = 0.8, ties: str = "ordinal") -> np.
     """
     if not 0 < phi < 1:
         msg = f"phi must be between 0 and 1; got {phi}"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     legs = check_legs(leg_scores)
     return add_legs([(1 - phi) * phi ** (ranks(leg, ties=ties) - 1) for leg in legs])
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mmgap.errors import MmgapError
 from mmgap.fusion.legs import check_legs
 from mmgap.fusion.rank_fusion import ranks
 
@@ -49,7 +50,7 @@ class RankedLists:
         mappings = [ranked for ranked in lists if isinstance(ranked, Mapping)]
         if mappings and len(mappings) < len(lists):
             msg = "give all lists in one form: mappings of document id to score, or arrays"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         self.doc_ids: list[str] | None = None
         if not mappings:
             self.scores = check_legs(lists)  # type: ignore[arg-type]
@@ -61,7 +62,7 @@ class RankedLists:
         for ranked in mappings:
             if not np.isfinite(list(ranked.values())).all():
                 msg = "a list holds a score that is not finite; leave out what was not retrieved"
-                raise ValueError(msg)
+                raise MmgapError(msg)
             scores = np.full((1, len(column)), np.nan)
             places = scores.copy()
             for place, doc in enumerate(sorted(ranked, key=lambda d: -ranked[d])):

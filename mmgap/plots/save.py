@@ -70,18 +70,20 @@ def save(
     data: Mapping[str, object] | None = None,
     notebook: str | None = None,
     seed: int | None = None,
+    partial: bool = False,
 ) -> SavedFigure:
     """Write a figure as svg and png with a json sidecar, and close it.
 
     Equal figures give equal bytes. In fast mode they go to ``results/figures_fast``, unless
-    ``MMGAP_FIGURES`` names a folder, so that a quick run never replaces a published figure.
+    ``MMGAP_FIGURES`` names a folder, so that a quick run never replaces a published figure; nor
+    does a ``partial`` one, that lacks optional data and goes to ``results/figures_partial``.
     ``name`` is a path under the figures folder without an ending; ``alt`` says in 40 characters or
     more what someone who cannot see the figure should know; the sidecar keeps a hash of each array
     or frame of ``data``, so that a changed figure tells whether its numbers changed.
     """
     alt, caption = " ".join(alt.split()), " ".join(caption.split())
     _refuse_unreadable(name, alt, caption)
-    stem = _folder() / name
+    stem = _folder(partial) / name
     stem.parent.mkdir(parents=True, exist_ok=True)
     svg, png, sidecar = (stem.with_name(stem.name + end) for end in (".svg", ".png", ".json"))
     _write_svg(figure, svg, alt)
@@ -140,7 +142,9 @@ def _refuse_unreadable(name: str, alt: str, caption: str) -> None:
         raise FigureError(msg)
 
 
-def _folder() -> Path:
+def _folder(partial: bool) -> Path:
+    if partial and not fast_mode():
+        return results_dir() / "figures_partial"
     if fast_mode() and not os.environ.get("MMGAP_FIGURES"):
         return results_dir() / "figures_fast"
     return figures_dir()

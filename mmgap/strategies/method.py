@@ -10,7 +10,7 @@ import numpy as np
 
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.pool import Pool
 
@@ -38,6 +38,12 @@ up exactly, or nothing but the list it stands in."""
 
 TOLERANCE = 1e-12
 """Fused scores closer than this count as tied."""
+
+CANNOT_FIT = (ValueError, ArithmeticError)
+"""What a method raises where there is too little to fit it on: it is left out, with this reason."""
+
+LEFT_OUT = "left out"
+"""Measure of the rows of a table that say why a method is left out."""
 
 Fuse = Callable[[Candidates], np.ndarray]
 """From candidates to fused scores of the same shape; NaN drops a candidate."""
@@ -163,9 +169,13 @@ class FittedMethod:
         fused = self.fuse(candidates)
         corpus = pool.vectors.corpus
         documents = np.where(np.isnan(fused), -1, candidates.documents)
+        depth = np.inf if pool.depth is None else pool.depth
+        complete = np.all([mask.sum(axis=1) < depth for mask in candidates.listed.values()], axis=0)
         if places is not None:
+            complete &= (documents >= 0).sum(axis=1) <= places
             documents, fused = _first(documents, fused, places)
-        return Run.from_scores(self.method.name, corpus.query_ids, corpus.doc_ids, documents, fused)
+        ids = corpus.query_ids, corpus.doc_ids
+        return Run.from_scores(self.method.name, *ids, documents, fused, complete=complete)
 
     def scores(self, test: Pool | Vectors) -> np.ndarray:
         """Fused scores: float64 of shape (n_query, n_doc), NaN where a document is not ranked.

@@ -438,7 +438,7 @@ features = paths.oracles_dir() / "features_clip.npy"
 if features.is_file():
     spaces = {"CLIP ViT-B/16": tuple(np.load(features)), **spaces}
 else:
-    print("features_clip.npy is not here: the rows of real CLIP are left out (MMGAP_ORACLES)")
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 shown_scales = (100, 30, 10)
 ways = np.linspace(-0.5, 1, 13)  # parts of the gap; 0 leaves the embeddings as they are
 landscape = {

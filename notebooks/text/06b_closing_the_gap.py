@@ -183,10 +183,7 @@ try:
     bank, test = halve_pairs(mg.embed(pairs))  # the split of the published probe
     indices = {(clip, "(a) photographs", "image"): MixedIndex.of(test, bank, "image"), **indices}
 except CorpusError:
-    print(
-        "The CLIP features are missing: go online once and run this cell again, or put "
-        "features_clip.npy into the folder that MMGAP_ORACLES names. What follows leaves CLIP out."
-    )
+    settings.leave_out("features_clip.npy (real CLIP; MMGAP_ORACLES names its folder)")
 has_clip = len(indices) > 2 * len(vectors)
 
 # %% [markdown]

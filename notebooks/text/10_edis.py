@@ -197,7 +197,7 @@ try:
 except (CorpusError, OSError):
     judged = None
     facts = find_corpus("edis")
-    print("The judgments are not here; see 'What you need' for how to get them. The catalogue says")
+    settings.leave_out("the judgments of EDIS (see 'What you need')")
     print(f"(published): {facts.queries:,} queries, {facts.relevant:,} relevant pairs,")
     print(f"{facts.documents:,} documents.")
 

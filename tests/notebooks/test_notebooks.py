@@ -284,11 +284,10 @@ size
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text" / "00_small.py").write_text(GOOD, encoding="utf-8")
-    monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path)
-    monkeypatch.setattr(tool, "REPOSITORY", tmp_path)
-    return tmp_path
+    (tmp_path / "notebooks" / "text").mkdir(parents=True)
+    (tmp_path / "notebooks" / "text" / "00_small.py").write_text(GOOD, encoding="utf-8")
+    monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path / "notebooks")
+    return tmp_path / "notebooks"
 
 
 def test_an_empty_folder_is_an_error(folder, capsys):
@@ -335,25 +334,42 @@ def test_execute_keeps_outputs_and_no_place(folder, capsys):
     assert tool.main(["execute", "00"]) == 0
     assert "00_small  " in capsys.readouterr().out
     first = (folder / "00_small.ipynb").read_bytes()
-    assert str(folder) not in first.decode("utf-8")
+    assert str(folder.parent) not in first.decode("utf-8")
     code = nbformat.reads(first.decode("utf-8"), as_version=4).cells[2]
     assert [output.output_type for output in code.outputs] == ["stream", "execute_result"]
-    assert code.outputs[0].text == "made in .\n"
+    assert code.outputs[0].text == "made in notebooks\n"
     assert code.metadata == {}
     assert tool.main(["build"]) == 0
     assert (folder / "00_small.ipynb").read_bytes() == first, "build dropped outputs"
 
 
 @pytest.mark.filterwarnings("default")
-def test_execute_stops_at_a_failing_cell_and_says_which(folder, capsys):
+def test_a_failing_notebook_is_said_at_the_end_and_the_others_run(folder, capsys):
     text = folder / "text" / "00_small.py"
-    text.write_text(text.read_text(encoding="utf-8") + "\n# %%\n1 / 0\n", encoding="utf-8")
-    assert tool.main(["execute", "--output-dir", str(folder / "out")]) == 1
-    error = capsys.readouterr().err
+    whole = text.read_text(encoding="utf-8")
+    (folder / "text" / "01_other.py").write_text(whole, encoding="utf-8")
+    text.write_text(whole + "\n# %%\n1 / 0\n", encoding="utf-8")
+    assert tool.main(["execute", "--output-dir", str(folder / "out"), "--jobs", "2"]) == 1
+    printed, error = capsys.readouterr()
+    assert "00_small  FAILED\n01_other  " in printed
+    assert "1 of 2 notebooks executed" in printed
+    assert (folder / "out" / "01_other.ipynb").exists()
     assert "00_small failed in cell 3:\n\n1 / 0\n" in error
     assert "ZeroDivisionError" in error
     assert (folder / "out" / "00_small.ipynb").exists()
     assert not (folder / "00_small.ipynb").exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_has_not_changed_is_kept(folder, capsys):
+    command = ["execute", "--output-dir", str(folder / "out"), "--keep"]
+    said = []
+    for change in ("", "", "\n# %%\nsize + 1\n"):
+        text = folder / "text" / "00_small.py"
+        text.write_text(text.read_text(encoding="utf-8") + change, encoding="utf-8")
+        assert tool.main(command) == 0
+        said.append("kept" in capsys.readouterr().out)
+    assert said == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_judgments_as_they_are_in_the_wild(file):
     assert read_qrels(file(trec)) == expected
     assert read_qrels(file("\ufeff" + trec)) == expected
     assert read_qrels(file(trec.replace("\n", "\r\n"), "qrels.gz")) == expected
-    assert read_qrels(file(trec.replace("\n", " 4\n"))) == expected
+    assert read_qrels(file(trec.replace("\t", " ").replace("\n", " 4\n"))) == expected
     beir = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td1\t-1\n"
     assert read_qrels(file(beir, "test.tsv")) == expected
 
