@@ -13,7 +13,7 @@ Every training picture is shown to the network as the tower saw it that does not
 are mined with these towers, and pictures that both know are left out. Half of the phrasings other
 than names are kept from each tower too.
 
-The network (``mmgap/rerankers/mini_network.py``) learns to tell the document that answers from the
+The network (``mmgap/rerankers/mini.py``) learns to tell the document that answers from the
 first ones of both legs that do not: softmax over a list. Half of the lists show text and picture of
 every document; in the others each document shows its text, its picture or both, by chance, so that
 all three get their scores on one scale. Queries are the train queries and those texts of documents
@@ -61,13 +61,13 @@ from mmgap.encoders.mini import SENTENCE_DIM, MiniModel, SentenceTower, square_a
 from mmgap.rerankers.mini import (
     SIDE,
     TOWER,
-    PictureRead,
+    CrossNetwork,
+    ImageRead,
     TextRead,
     padded,
     read_pixels,
     read_texts,
 )
-from mmgap.rerankers.mini_network import CrossNetwork
 
 N_TOWERS = 2
 STYLES_UNSEEN = ({"noto", "noto-flags"}, {"twemoji", "twemoji-flags"})
@@ -121,7 +121,7 @@ class Pool:
 
     texts: TextRead
     doc_text: np.ndarray  # each document's row in ``texts``
-    pictures: list[PictureRead]  # of each document: as it is, then variations
+    pictures: list[ImageRead]  # of each document: as it is, then variations
 
     def packed(self, rows: np.ndarray) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
         """Token states of some texts one after the other, with each one's start and length."""
@@ -234,7 +234,7 @@ def read_pool(
                 own = (seen.patches, seen.colours, seen.picture)
                 for all_rows, these in zip(read, own, strict=True):
                     all_rows[part] = these
-        pictures.append(PictureRead(*read))
+        pictures.append(ImageRead(*read))
     texts = sorted({d.text for d in corpus.documents} | {query.text for query in corpus.queries})
     row = {text: k for k, text in enumerate(texts)}
     read_text = read_texts(SentenceTower(), texts)

@@ -369,7 +369,7 @@ _LAYOUTS: tuple[Mapping[str, str], ...] = (
 
 
 class OnnxFiles(NamedTuple):
-    """Repositories with tokenizer and image processor, often the same, and graphs, maybe as well."""
+    """The repositories with tokenizer and image processor, and the graphs; often the same."""
 
     text_folder: Path
     text_graph: Path
@@ -623,7 +623,7 @@ def read_pixel_recipe(folder: Path) -> tuple[PixelRecipe, Path]:
             except EncoderError as error:
                 raise ValueError(str(error)) from error
         return recipe, file
-    msg = f"{folder} holds no {_PIXEL_FILES[0]}, which says how to prepare images; download it as well"
+    msg = f"{folder} holds no {_PIXEL_FILES[0]}, which says how to prepare images; download it too"
     raise EncoderError(msg)
 
 

@@ -10,8 +10,7 @@ from scipy import stats
 
 from mmgap import scores
 from mmgap.corpus.schema import LEGS
-from mmgap.encoders.similarity import similarity
-from mmgap.encoders.token_vectors import Embeddings
+from mmgap.encoders.vectors import Embeddings, similarity
 from mmgap.evaluation import bootstrap_interval
 from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import merged_text_fraction, relevance

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from mmgap.corpus.schema import LEGS
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.gap.l2m import plug_in_bias
 from mmgap.gap.measure import Measure

@@ -28,10 +28,9 @@ from PIL import Image
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders import Encoder, load_encoder
-from mmgap.encoders.api import ApiEncoder, as_base64
-from mmgap.encoders.api_client import OPENAI, ApiClient, ApiLimits
+from mmgap.encoders.api import OPENAI, ApiClient, ApiEncoder, ApiLimits, as_base64
 from mmgap.errors import EncoderError
-from mmgap.model_check import check_model
+from mmgap.rerankers.check import check_model
 
 KEY = "sk-test-5f2a9c"
 HOUR = timedelta(hours=1)

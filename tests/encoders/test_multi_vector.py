@@ -15,9 +15,8 @@ from PIL import Image
 
 from mmgap.encoders import load_encoder
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.multi_vector import MultiVectorEncoder
-from mmgap.encoders.similarity import similarity
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.late_interaction import MultiVectorEncoder
+from mmgap.encoders.vectors import TokenVectors, similarity
 from mmgap.errors import EncoderError
 
 TEXTS = ["the cat", "a red dog on the mat .", "!"]

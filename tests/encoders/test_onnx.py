@@ -17,10 +17,15 @@ from tiny_onnx import CLIP_PIXELS, DIM, JINA_PIXELS, SIDE, WIDTH, Graph, towers
 
 from mmgap.encoders import Encoder, load_encoder
 from mmgap.encoders.catalog import find_model
-from mmgap.encoders.onnx import JINA_QUERY_INSTRUCTION, OnnxEncoder
-from mmgap.encoders.onnx_graph import OnnxGraph
-from mmgap.encoders.onnx_pixels import PixelRecipe, pixel_recipe, read_pixel_recipe
-from mmgap.encoders.onnx_tokens import TextTokenizer
+from mmgap.encoders.onnx import (
+    JINA_QUERY_INSTRUCTION,
+    OnnxEncoder,
+    OnnxGraph,
+    PixelRecipe,
+    TextTokenizer,
+    pixel_recipe,
+    read_pixel_recipe,
+)
 from mmgap.errors import EncoderError, MissingExtraError
 
 V1, V2, NOMIC = "jinaai/jina-clip-v1", "jinaai/jina-clip-v2", "nomic-embed-v1.5"
@@ -542,7 +547,7 @@ def test_without_network_it_says_what_to_download(
 
 
 def test_only_what_is_needed_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmgap.encoders.onnx_files import find_onnx_files
+    from mmgap.encoders.onnx import find_onnx_files
 
     asked = []
 
@@ -550,7 +555,7 @@ def test_only_what_is_needed_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append((name, revision, files))
         raise EncoderError(name)
 
-    monkeypatch.setattr("mmgap.encoders.onnx_files.local_folder", refuse)
+    monkeypatch.setattr("mmgap.encoders.onnx.local_folder", refuse)
     facts = find_model(V2)
     with pytest.raises(EncoderError):
         find_onnx_files(V2, revision="abc", files=facts.files, variant="fp16")

@@ -16,7 +16,7 @@ import pytest
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, Judgment, Qrels, Query, load_features
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.gap.registry import MEASURES
 from mmgap.gap.uncertainty import SmallSampleWarning, interval

@@ -14,10 +14,10 @@ import pytest
 from mmgap import model_check
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.truncation import truncate
+from mmgap.encoders.vectors import truncate
 from mmgap.errors import EncoderError
-from mmgap.model_check import check_model
 from mmgap.rerankers import Pair, RerankerInfo
+from mmgap.rerankers.check import check_model
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 N_TOKENS = 10
