@@ -231,7 +231,7 @@ def read_pool(
                     else to_pixels(squares[part])
                 )
                 seen = read_pixels(tower, pixels)
-                own = (seen.patches, seen.colours, seen.picture)
+                own = (seen.patches, seen.colours, seen.image)
                 for all_rows, these in zip(read, own, strict=True):
                     all_rows[part] = these
         pictures.append(ImageRead(*read))
@@ -276,7 +276,7 @@ def find_asks(corpus: Corpus, documents: Sequence[Document], pool: Pool, depth: 
     found = [each for each in found if each[1]]
     hard = mine(
         pool.texts.sentence[[text for text, _, _ in found]],
-        [pool.texts.sentence[pool.doc_text], pool.pictures[0].picture],
+        [pool.texts.sentence[pool.doc_text], pool.pictures[0].image],
         [[*relevant, *left_out] for _, relevant, left_out in found],
         depth,
     )
@@ -386,7 +386,7 @@ def pair_logits(
     sentence, told, shown = (
         pool.texts.sentence[queries],
         pool.texts.sentence[used_texts],
-        pictures.picture[used],
+        pictures.image[used],
     )
     cosines = [
         (left[query] * right[column]).sum(1) * torch.from_numpy(is_there)
@@ -438,7 +438,7 @@ def align_heads(
         view = pool.pictures[int(rng.integers(len(pool.pictures)))]
         sentences = pool.texts.sentence[[asks[row].text for row in rows]]
         left = network.joint_text(network.drop(sentences))
-        right = network.joint_image(network.drop(view.picture[docs]))
+        right = network.joint_image(network.drop(view.image[docs]))
         logits = recipe.align_scale * left @ right.T
         same = torch.from_numpy(answers[rows][:, docs]) & ~torch.eye(len(rows), dtype=torch.bool)
         logits = logits.masked_fill(same, -torch.inf)

@@ -57,8 +57,12 @@ def load_model(
     if library is not None and find_spec(library) is None:  # said before anything is downloaded
         purpose = f"A model run by {library}"
         raise MissingExtraError(purpose, extra=backend)
-    module, _, class_name = backends[backend].partition(":")
-    return _build(getattr(import_module(module), class_name), model_id, options)
+    return _build(_class_at(backends[backend]), model_id, options)
+
+
+def _class_at(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
 
 
 def unknown_name(name: str, kind: str) -> EncoderError:

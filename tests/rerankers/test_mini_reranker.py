@@ -108,7 +108,7 @@ def test_forgetting_changes_nothing(
     monkeypatch.setattr("mmgap.rerankers.mini._KEPT", 2)
     small = MiniReranker()
     np.testing.assert_allclose(small.score(PAIRS), expected, atol=1e-4)
-    assert (len(small._texts), len(small._pictures)) == (2, 2)
+    assert (len(small._texts), len(small._images)) == (2, 2)
     np.testing.assert_allclose(small.score(PAIRS), expected, atol=1e-4)
 
 
@@ -385,7 +385,7 @@ def test_aligned_heads_find_the_pictures(training: ModuleType) -> None:
     torch.manual_seed(0)
     network = CrossNetwork(16, 2, 1, 384, 0.0)
     recipe = training.Recipe(align_steps=60)
-    sentences, pictures = pool.texts.sentence[8:], pool.pictures[0].picture
+    sentences, pictures = pool.texts.sentence[8:], pool.pictures[0].image
     with torch.inference_mode():
         before = network.joint_text(sentences) @ network.joint_image(pictures).T
         # the space starts as the sentences' own

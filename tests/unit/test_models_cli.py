@@ -109,8 +109,9 @@ def test_an_unknown_model_is_one_line_and_exit_code_2(command: str) -> None:
 
 def test_check_passes_and_fails_by_exit_code() -> None:
     code = (
-        "import sys; from mmgap import model_check; from mmgap.model_check import CheckResult; "
-        "model_check.check_model = lambda name: [CheckResult('dimensions', {}, '32', '384'), "
+        "import sys; from mmgap.rerankers import check; "
+        "from mmgap.encoders.check import CheckResult; "
+        "check.check_model = lambda name: [CheckResult('dimensions', {}, '32', '384'), "
         "CheckResult('norm', True, '1', '1'), CheckResult('licence', None, 'no card', 'MIT')]; "
         "from mmgap.cli import main; sys.argv = ['mmgap', 'models', 'check', 'a']; main()"
     )
