@@ -153,9 +153,13 @@ def _attempt(
         if len(batch) == 1 or not full:
             raise
     # Only here, past the handler: the error's traceback holds the tensors of the failed pass.
+    _empty_cache()
+    return None
+
+
+def _empty_cache() -> None:
     torch = sys.modules.get("torch")  # a model that runs without torch shall not import it here
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
     elif torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()
-    return None

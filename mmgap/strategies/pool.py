@@ -12,8 +12,8 @@ from mmgap.corpus.schema import LEGS
 from mmgap.encoders.vectors import Embeddings, TokenVectors, similarity
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Vectors
-from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.distributions import relevance
+from mmgap.strategies.old_candidates import Candidates
 
 if TYPE_CHECKING:
     from mmgap.mitigate import Mitigation
