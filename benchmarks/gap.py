@@ -156,7 +156,7 @@ def report(n_pair: int, dim: int) -> float:
     """Seconds of the whole report on that many pairs."""
     world = World.make(1, 2 * n_pair, dim)
     from mmgap.corpus import load_features
-    from mmgap.store import embed
+    from mmgap.index import embed
     from mmgap.strategies.gap_report import gap_report
 
     vectors = embed(load_features(world.images, world.texts))

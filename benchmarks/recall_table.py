@@ -17,7 +17,7 @@ import numpy as np
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.evaluation import evaluate, recall_table
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import run_strategies
 
 N_QUERY, N_DOCUMENT, DIM = 2000, 3000, 256

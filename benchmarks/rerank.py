@@ -22,8 +22,8 @@ from scipy.special import expit
 
 import mmgap as mg
 from mmgap.evaluation import Run
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers import Content, Pair, load_reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies import PairScorer, TwoStage, run_two_stage
 
 STRATEGY = TwoStage("16 + 16, mean of both views")

@@ -18,19 +18,18 @@ if TYPE_CHECKING:
         evaluation,
         fusion,
         gap,
+        index,
         mitigate,
         plots,
         rerankers,
         scores,
-        search,
-        store,
         strategies,
     )
     from mmgap.corpus import load_corpus, load_features
     from mmgap.encoders import load_encoder
     from mmgap.evaluation import recall_table
+    from mmgap.index.embed import embed
     from mmgap.rerankers import load_reranker
-    from mmgap.store.embed import embed
     from mmgap.strategies import run_strategies, score_distributions
     from mmgap.strategies.gap_report import gap_report
 
@@ -44,6 +43,7 @@ __all__ = [
     "fusion",
     "gap",
     "gap_report",
+    "index",
     "load_corpus",
     "load_encoder",
     "load_features",
@@ -55,14 +55,12 @@ __all__ = [
     "run_strategies",
     "score_distributions",
     "scores",
-    "search",
     "settings",
-    "store",
     "strategies",
 ]
 
 _HOME = {
-    "embed": "store",
+    "embed": "index",
     "gap_report": "strategies",
     "load_corpus": "corpus",
     "load_encoder": "encoders",

@@ -103,7 +103,7 @@ def table(
     if context.invoked_subcommand is not None:
         return
     from mmgap.evaluation import format_table, recall_table
-    from mmgap.store import embed
+    from mmgap.index import embed
     from mmgap.strategies import run_strategies
 
     corpora = load_corpora(corpus, split, condition, language, on_error)
@@ -147,7 +147,7 @@ def gap(
     """
     import pandas as pd
 
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
     from mmgap.strategies import gap_report
 
     corpora = load_corpora(corpus, split, condition, language, on_error)
@@ -195,7 +195,7 @@ def embed(
 
     Example: `mmgap embed --corpus my_folder --encoder openai/clip-vit-base-patch32`
     """
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
 
     corpora = load_corpora(corpus, split, condition, language, on_error)
     for model in load_encoders(encoder, corpora):

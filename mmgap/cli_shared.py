@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mmgap.corpus.schema import Corpus
     from mmgap.encoders.base import Encoder
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 CorpusOption = Annotated[
     str,
@@ -86,7 +86,7 @@ def each_split(
     corpus: str, encoder: list[str] | None, condition: str | None, language: str, quiet: bool
 ) -> Iterator[tuple[str, Vectors, Vectors]]:
     """Condition, calibration and test vectors, one encoder after the other."""
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
     from mmgap.strategies import split_queries
 
     pools = load_corpora(corpus, "test", condition, language, "raise")

@@ -35,7 +35,7 @@ def threshold(
     precision: Annotated[
         float | None, typer.Option(help="Share of relevant pairs wanted among the accepted ones.")
     ] = None,
-    false_accept_rate: Annotated[
+    false_positive_rate: Annotated[
         float | None, typer.Option(help="Share of irrelevant pairs that may be accepted.")
     ] = None,
     confidence: Annotated[
@@ -46,24 +46,24 @@ def threshold(
 ) -> None:
     """Below which score to reject, leg by leg; found on calibration, checked on test queries.
 
-    Example: `mmgap threshold --encoder mini-clip --false-accept-rate 0.001`
+    Example: `mmgap threshold --encoder mini-clip --false-positive-rate 0.001`
 
     A corpus without a calibration split has its queries divided in two by lot.
     """
     from mmgap.scores.threshold import check_target
     from mmgap.strategies import threshold_table
 
-    if (precision is None) == (false_accept_rate is None):
-        msg = "name one target: --precision 0.5 or --false-accept-rate 0.001"
+    if (precision is None) == (false_positive_rate is None):
+        msg = "name one target: --precision 0.5 or --false-positive-rate 0.001"
         raise MmgapError(msg)
-    check_target(precision, false_accept_rate, confidence)
+    check_target(precision, false_positive_rate, confidence)
     tables = []
     for _, calibration, test in each_split(corpus, encoder, condition, language, quiet):
         table = threshold_table(
             calibration,
             test,
             precision=precision,
-            false_accept_rate=false_accept_rate,
+            false_positive_rate=false_positive_rate,
             confidence=confidence,
             n_resamples=200,
         )
@@ -99,6 +99,7 @@ def leaderboard(
         tables.append(table)
         shown = strategies.format_leaderboard(table, top=top)
         print_table(f"{test.corpus.name}, {test.encoder.id}: percent [95 % interval]", shown)
+        _print_left_out(table)
     typer.echo(
         "against: difference to the better single leg, in points; * p < 0.05 after Holm. "
         "worse: the smaller of T and I"
@@ -124,7 +125,7 @@ def probe(
     """
     from mmgap import strategies
     from mmgap.corpus import FeatureCorpus
-    from mmgap.store import embed as embed_corpus
+    from mmgap.index import embed as embed_corpus
 
     (pool, *_) = load_corpora(corpus, "test", condition, language, "raise")
     if isinstance(pool, FeatureCorpus):
@@ -138,6 +139,7 @@ def probe(
     for table in tables:
         title = f"{table['corpus'].iloc[0]}, {table['encoder'].iloc[0]}: one modality answers"
         print_table(title, strategies.format_probe(table))
+        _print_left_out(table)
     write_table(tables, out, "probe.csv")
 
 
@@ -162,12 +164,14 @@ def label_budget(
         table = strategies.label_budget(calibration, test, n_draws=draws)
         table.insert(2, "condition", where)
         tables.append(table)
-        cells = table.assign(
-            labels=["none" if n != n else f"{n:g}" for n in table["n_labels"]],
+        _print_left_out(table)
+        fitted = table[table["n"] > 0]
+        cells = fitted.assign(
+            labels=["none" if n != n else f"{n:g}" for n in fitted["n_labels"]],
             cell=[
                 f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
                 for value, low, high in zip(
-                    table["value"], table["ci_low"], table["ci_high"], strict=True
+                    fitted["value"], fitted["ci_low"], fitted["ci_high"], strict=True
                 )
             ],
         )
@@ -243,6 +247,13 @@ def advise(
     write_table(tables, out, "advice.csv")
 
 
+def _print_left_out(table: pd.DataFrame) -> None:
+    """Name the methods that could not be fitted on so little, each with its reason."""
+    if "reason" in table:
+        for row in table[table["measure"] == "left out"].to_dict("records"):
+            typer.echo("left out: {method}: {reason}".format_map(row))
+
+
 def _print_thresholds(table: pd.DataFrame) -> None:
     rows = table.to_dict("records")
     typer.echo("{corpus}, {encoder}: {measure} {target:g}".format_map(rows[0]))
@@ -250,14 +261,14 @@ def _print_thresholds(table: pd.DataFrame) -> None:
         if row["threshold"] != row["threshold"]:
             typer.echo("  {leg}: no threshold; {reason}".format_map(row))
             continue
-        row["outcome"] = "reached" if row["holds"] else "missed"
+        row["outcome"] = "reached" if row["reached"] else "missed"
         line = (
             "  {leg}: reject below {threshold:.3f} [{threshold_low:.3f}, {threshold_high:.3f}]; "
-            "accepts {kept:.1%} of the relevant pairs\n    on test queries "
+            "accepts {recall:.1%} of the relevant pairs\n    on test queries "
         ) + (
             "not checked; {reason}"
             if row["reason"]
-            else "{realised:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {realised_kept:.1%}: "
+            else "{observed:.3g} [{ci_low:.3g}, {ci_high:.3g}], accepts {observed_recall:.1%}: "
             "target {outcome}"
         )
         typer.echo(line.format_map(row))

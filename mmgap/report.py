@@ -11,8 +11,8 @@ from mmgap.corpus.files import OnError
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder
 from mmgap.evaluation import recall_table
-from mmgap.store import embed
-from mmgap.store.vectors import Vectors
+from mmgap.index import embed
+from mmgap.index.vectors import Vectors
 from mmgap.strategies import TRIVIAL, Strategy, run_strategies
 from mmgap.strategies.distributions import distribution_frame
 

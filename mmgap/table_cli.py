@@ -122,8 +122,8 @@ def seed(
     """
     import pandas as pd
 
+    from mmgap.index import embed
     from mmgap.rerankers import load_reranker
-    from mmgap.store import embed
     from mmgap.strategies import PairScorer, cut_texts, embedding_ms, seed_strategies, seed_table
     from mmgap.strategies.seed_table import check_options
 

@@ -16,7 +16,7 @@ import mmgap as mg
 from mmgap import paths
 from mmgap.encoders.mini import MINI_IDS
 from mmgap.evaluation import recall_table
-from mmgap.strategies import merged_text_share, run_strategies
+from mmgap.strategies import merged_text_fraction, run_strategies
 
 WHAT = {
     "mini-clip": "softmax InfoNCE at logit scale 100, the value at which CLIP's own training ends. "
@@ -49,7 +49,7 @@ def measure(name: str) -> list[str]:
         gap = np.linalg.norm(
             vectors.text.embeddings.mean(axis=0) - vectors.image.embeddings.mean(axis=0)
         )
-        share = float(np.nanmean(merged_text_share(vectors)))
+        share = float(np.nanmean(merged_text_fraction(vectors)))
         for phrasing in ("name", "new"):
             cells = [
                 "{value:.1f} [{ci_low:.1f}, {ci_high:.1f}]".format(

@@ -23,8 +23,8 @@ import mmgap as mg
 from mmgap import paths
 from mmgap.corpus.schema import Corpus
 from mmgap.evaluation import Run, difference_table, recall_table
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers import Content, Pair, Reranker
-from mmgap.store.vectors import Vectors
 
 ENCODERS = ("mini-clip", "mini-siglip", "mini-aligned")
 CONDITIONS = {"style": "(a) held-out drawing styles", "concept": "(b) held-out concepts"}
@@ -32,7 +32,7 @@ DEPTH = 16
 SHOWN = ("text", "image", "fused")
 CEILING = "ceiling of the 16 + 16"
 BOTH = "reranked, both shown"
-Z = "mean of bank z-scores"
+Z = "mean of reference z-scores"
 COSINES = "mean of cosines"
 
 

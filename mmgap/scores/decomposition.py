@@ -97,7 +97,7 @@ class MergeLoss:
             Columns ``leg``, ``cause``, ``measure``, ``value``, ``ci_low``, ``ci_high``, ``n``. The
             measures ``recall`` (of the ceiling, of the raw merge and of each set removed, named as
             in ``offset + spread``), ``won alone`` and ``part`` are in units of recall;
-            ``share of loss`` is a part over the loss, the shares sum to 1. It is NaN where nothing
+            ``fraction of loss`` is a part over the loss; they sum to 1. It is NaN where nothing
             is lost, and its interval where more than a few resamples lose nothing is not to be
             trusted: look at the parts instead.
         """
@@ -118,7 +118,7 @@ class MergeLoss:
         # Parts of recalls are multiples of 1/60 of a query or more: less is rounding.
         loss = np.where(np.abs(means[:, at]) > 1e-9, means[:, at], np.nan)
         means = np.concatenate([means, means[:, at + 1 :] / loss[:, None]], axis=1)
-        names += [(cause, "share of loss") for cause, _ in names[at + 1 :]]
+        names += [(cause, "fraction of loss") for cause, _ in names[at + 1 :]]
         bounds = np.full((2, len(names)), np.nan)
         some = np.isfinite(means[1:]).any(axis=0)
         ends = [(1 - level) / 2, (1 + level) / 2]
@@ -142,8 +142,8 @@ def decompose_merge_loss(
     text_relevant: np.ndarray | None = None,
     image_relevant: np.ndarray | None = None,
     *,
-    bank_text_scores: np.ndarray,
-    bank_image_scores: np.ndarray,
+    reference_text_scores: np.ndarray,
+    reference_image_scores: np.ndarray,
     k: int = 1,
     n_neighbours: int = 16,
 ) -> dict[str, MergeLoss]:
@@ -157,10 +157,10 @@ def decompose_merge_loss(
         Same queries, same order.
     text_relevant : bool array of shape (n_query, n_text) or None
     image_relevant : bool array of shape (n_query, n_image) or None
-    bank_text_scores : ndarray of shape (n_bank, n_text)
+    reference_text_scores : ndarray of shape (n_bank, n_text)
         Scores of calibration queries with the same texts. All that is removed is estimated from
         the bank, never from the queries that are judged, and without judgments.
-    bank_image_scores : ndarray of shape (n_bank, n_image)
+    reference_image_scores : ndarray of shape (n_bank, n_image)
     k : int, default 1
         Cut-off of the recall.
     n_neighbours : int, default 16
@@ -212,8 +212,8 @@ def decompose_merge_loss(
     >>> bank, scores, relevant = rng.normal(size=(50, 20)), rng.normal(size=(20, 20)), np.eye(20)
     >>> image = scores + 9 * relevant
     >>> losses = decompose_merge_loss(
-    ...     scores + 99, image, image_relevant=relevant, bank_text_scores=bank + 99,
-    ...     bank_image_scores=bank,
+    ...     scores + 99, image, image_relevant=relevant, reference_text_scores=bank + 99,
+    ...     reference_image_scores=bank,
     ... )
     >>> {cause: float(part.mean().round(3)) for cause, part in losses["image"].parts().items()}
     {'offset': 1.0, 'spread': 0.0, 'hubness': 0.0, 'unexplained': 0.0}
@@ -222,12 +222,12 @@ def decompose_merge_loss(
         msg = f"k and n_neighbours must be at least 1; got {k} and {n_neighbours}"
         raise MmgapError(msg)
     text, image = _two_legs(text_scores, image_scores, text_relevant, image_relevant)
-    banks = _two_legs(bank_text_scores, bank_image_scores, None, None)
+    banks = _two_legs(reference_text_scores, reference_image_scores, None, None)
     for leg, bank in zip((text, image), banks, strict=True):
         if leg.scores.shape[1] != bank.scores.shape[1]:
             msg = (
-                f"bank_{leg.name}_scores {bank.scores.shape} must hold the same documents, in the "
-                f"same order, as {leg.name}_scores {leg.scores.shape}"
+                f"reference_{leg.name}_scores {bank.scores.shape} must hold the same documents, in "
+                f"the same order, as {leg.name}_scores {leg.scores.shape}"
             )
             raise MmgapError(msg)
     hubness = [_hubness(bank, n_neighbours) for bank in banks]
@@ -264,8 +264,8 @@ def _hubness(bank: _Leg, n_neighbours: int) -> np.ndarray:
     n_filled = filled.sum(axis=0)
     if not n_filled.all():
         msg = (
-            f"{bank.name} {int(n_filled.argmin())} has no score in bank_{bank.name}_scores; give "
-            "it one or leave the document out"
+            f"{bank.name} {int(n_filled.argmin())} has no score in reference_{bank.name}_scores; "
+            "give it one or leave the document out"
         )
         raise MmgapError(msg)
     hubness = np.where(filled, largest, 0).sum(axis=0) / n_filled

@@ -349,7 +349,7 @@ def dominance_over_relevant(
     return float(np.nanmean(chance))
 
 
-def modality_share(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.ndarray:
+def modality_fraction(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.ndarray:
     """Share of one modality among the first k hits of each query.
 
     Parameters
@@ -372,7 +372,7 @@ def modality_share(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.ndarr
 
     Examples
     --------
-    >>> modality_share(np.array([["text", "text", "image"], ["image", "", ""]]), k=2)
+    >>> modality_fraction(np.array([["text", "text", "image"], ["image", "", ""]]), k=2)
     array([1., 0.])
     """
     legs = np.asarray(legs)

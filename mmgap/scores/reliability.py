@@ -223,7 +223,7 @@ def reliability_table(
     table : DataFrame
         One row per leg and bin that holds a pair: ``leg``, ``n``, ``n_relevant``, ``low`` and
         ``high`` (smallest and largest probability in the bin), ``mean_probability``,
-        ``share_relevant``, ``ci_low``, ``ci_high``. A leg is well calibrated where intervals hold
+        ``fraction_relevant``, ``ci_low``, ``ci_high``. Well calibrated: the intervals hold
         ``mean_probability``. They count pairs as independent, though those of one query are not,
         and are therefore too narrow.
 
@@ -242,8 +242,8 @@ def reliability_table(
     --------
     >>> p, y = np.array([0.25, 0.25, 0.75, 0.75]), np.array([0, 0, 1, 0])
     >>> table = reliability_table({"text": p}, {"text": y}, bins=2)
-    >>> table[["leg", "n", "mean_probability", "share_relevant"]]
-        leg  n  mean_probability  share_relevant
+    >>> table[["leg", "n", "mean_probability", "fraction_relevant"]]
+        leg  n  mean_probability  fraction_relevant
     0  text  2              0.25             0.0
     1  text  2              0.75             0.5
     """
@@ -269,7 +269,7 @@ def reliability_table(
                     "low": [p[place == at].min() for at in held],
                     "high": [p[place == at].max() for at in held],
                     "mean_probability": mean,
-                    "share_relevant": share,
+                    "fraction_relevant": share,
                     "ci_low": ci_low,
                     "ci_high": ci_high,
                 }

@@ -12,7 +12,7 @@ from scipy.stats import beta, binom
 from mmgap.errors import MmgapError
 from mmgap.scores.pairs import lacking_kind, relevant_pairs
 
-MEASURES = ("precision", "false accept rate")
+MEASURES = ("precision", "false positive rate")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Threshold:
     ----------
     value : float or None
         Pairs of at least this score are accepted; None where no threshold reaches the target.
-    measure : {"precision", "false accept rate"}
+    measure : {"precision", "false positive rate"}
     target, confidence : float
         What was asked for.
     low, high : float or None
@@ -33,8 +33,8 @@ class Threshold:
         ``value`` hangs on few queries.
     estimate, bound : float or None
         The measure on the calibration pairs, and its one-sided Clopper-Pearson bound: a lower one
-        for precision, an upper one for the false accept rate.
-    kept : float or None
+        for precision, an upper one for the false positive rate.
+    recall : float or None
         Share of the relevant calibration pairs that are accepted.
     n_accepted, n_pairs : int
         Calibration pairs accepted, and all of them.
@@ -51,7 +51,7 @@ class Threshold:
     found: float
     estimate: float | None
     bound: float | None
-    kept: float | None
+    recall: float | None
     n_accepted: int
     n_pairs: int
     reason: str = ""
@@ -83,7 +83,7 @@ def find_threshold(
     relevant: np.ndarray,
     *,
     precision: float | None = None,
-    false_accept_rate: float | None = None,
+    false_positive_rate: float | None = None,
     confidence: float = 0.95,
     level: float = 0.95,
     n_resamples: int = 1000,
@@ -98,7 +98,7 @@ def find_threshold(
     relevant : bool array of the same shape
     precision : float or None
         Target for the share of relevant pairs among the accepted ones.
-    false_accept_rate : float or None
+    false_positive_rate : float or None
         Target for the share of accepted pairs among those that are not relevant. Give one of the
         two targets.
     confidence : float, default 0.95
@@ -126,11 +126,11 @@ def find_threshold(
     Notes
     -----
     The bound takes pairs as independent; those of one query are not, so compare ``low`` and
-    ``high``. For the false accept rate, which falls as the threshold rises, choosing the smallest
+    ``high``. For the false positive rate, which falls as the threshold rises, choosing the smallest
     threshold costs no confidence. For precision it can: in simulations with 200 to 20,000
     independent pairs, thresholds that promised a precision with 95 % confidence failed to keep
     it in 4 to 8 of 100 cases. Precision holds only for pools with the same number of irrelevant
-    documents per query as here; the false accept rate does not depend on it. Any increasing map
+    documents per query as here; the false positive rate does not depend on it. Any increasing map
     of the scores maps the threshold along.
 
     References
@@ -145,12 +145,12 @@ def find_threshold(
     >>> scores = np.concatenate([np.full(60, 0.8), [0.8], np.full(99, 0.2)])
     >>> relevant = np.arange(160) < 60
     >>> found = find_threshold(scores, relevant, precision=0.9)
-    >>> found.value, found.kept, round(found.estimate, 3), round(found.bound, 3)
+    >>> found.value, found.recall, round(found.estimate, 3), round(found.bound, 3)
     (0.8, 1.0, 0.984, 0.925)
     >>> find_threshold(scores, relevant, precision=0.99).reason
     'the highest lower bound of the precision is 0.925, from score 0.8 on, with 61 pairs accepted'
     """
-    measure, target = check_target(precision, false_accept_rate, confidence)
+    measure, target = check_target(precision, false_positive_rate, confidence)
     check_between("level", level, 0, 1)
     query, pairs, labels = threshold_pairs(scores, relevant)
     if lack := lacking_kind(labels):
@@ -182,7 +182,7 @@ def find_threshold(
             found=found,
             estimate=None,
             bound=None,
-            kept=None,
+            recall=None,
             n_accepted=0,
             reason=_reason(measure, target, alpha, ladder, relevant_in, other_in),
             **common,
@@ -195,7 +195,7 @@ def find_threshold(
         found=found,
         estimate=float(k[step] / m[step]),
         bound=float(_bound(measure, k[step], m[step], alpha)),
-        kept=float(relevant_in[step] / relevant_in[-1]),
+        recall=float(relevant_in[step] / relevant_in[-1]),
         n_accepted=int(relevant_in[step] + other_in[step]),
         **common,
     )
@@ -228,8 +228,8 @@ def _smallest(
     accepted = relevant + other
     # In a bootstrap draw some scores have no pair; none of them may become the threshold.
     steps = np.nonzero(np.diff(accepted, prepend=0))[0]
-    if measure == "false accept rate":
-        # The bound rises with every false accept: only their largest allowed number matters.
+    if measure == "false positive rate":
+        # The bound rises with every false positive: only their largest allowed number matters.
         allowed = _largest_allowed(int(other[-1]), target, alpha)
         reached = steps[other[steps] <= allowed]
         return int(reached[-1]) if reached.size else None
@@ -242,7 +242,7 @@ def _smallest(
 
 
 def _largest_allowed(n: int, target: float, alpha: float) -> int:
-    """Most false accepts out of n whose upper bound stays within the target; -1 if none may be."""
+    """Most false positives of n whose upper bound stays within the target; -1 if none may be."""
     if n == 0:
         return -1
     k = int(binom.ppf(alpha, n, target))  # smallest k with P(at most k) >= alpha
@@ -309,17 +309,17 @@ def _reason(
     if allowed < 0:
         needed = int(np.ceil(np.log(alpha) / np.log1p(-target)))
         return (
-            f"{n} irrelevant pairs are too few: even no false accept among them leaves the rate's "
-            f"upper bound above {target:g}; at least {needed} are needed"
+            f"{n} irrelevant pairs are too few: even no false positive among them leaves the "
+            f"rate's upper bound above {target:g}; at least {needed} are needed"
         )
     return (
-        f"the highest score, {ladder.scores[0]:.6g}, alone has {other[0]} false accepts of "
+        f"the highest score, {ladder.scores[0]:.6g}, alone has {other[0]} false positives of "
         f"{allowed} allowed"
     )
 
 
 def check_target(
-    precision: float | None, false_accept_rate: float | None, confidence: float
+    precision: float | None, false_positive_rate: float | None, confidence: float
 ) -> tuple[str, float]:
     """Return the measure and the target, or raise MmgapError: to be called before any work.
 
@@ -328,10 +328,10 @@ def check_target(
     >>> check_target(0.9, None, 0.95)
     ('precision', 0.9)
     """
-    given = dict(zip(MEASURES, (precision, false_accept_rate), strict=True))
+    given = dict(zip(MEASURES, (precision, false_positive_rate), strict=True))
     targets = [(measure, target) for measure, target in given.items() if target is not None]
     if len(targets) != 1:
-        msg = f"give one target, precision or false_accept_rate; got {given}"
+        msg = f"give one target, precision or false_positive_rate; got {given}"
         raise MmgapError(msg)
     check_between(*targets[0], 0, 1)
     check_between("confidence", confidence, 0.5, 1)

@@ -25,7 +25,7 @@ def threshold_transfer(
     n_resamples: int = 1000,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
-    """Realised precision or false accept rate on other corpora beside the promised one.
+    """Realised precision or false positive rate on other corpora beside the promised one.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def threshold_transfer(
     Returns
     -------
     table : DataFrame
-        One row per corpus: ``corpus``, ``measure``, ``threshold``, ``promised``, ``realised`` with
-        ``ci_low`` and ``ci_high`` (percentile bootstrap over queries), ``holds`` (the realised
-        value reaches the target), ``kept`` (share of relevant pairs accepted), ``n_accepted``,
-        ``n_pairs``. Where nothing is accepted the precision is NaN and ``holds`` is False.
+        One row per corpus: ``corpus``, ``measure``, ``threshold``, ``target``, ``observed`` with
+        ``ci_low`` and ``ci_high`` (percentile bootstrap over queries), ``reached`` (the realised
+        value reaches the target), ``recall`` (share of relevant pairs accepted), ``n_accepted``,
+        ``n_pairs``. Where nothing is accepted the precision is NaN and ``reached`` is False.
 
     Raises
     ------
@@ -56,10 +56,10 @@ def threshold_transfer(
     >>> found = find_threshold(np.repeat([0.2, 0.8], 60), np.repeat([0, 1], 60), precision=0.9)
     >>> other = (np.array([0.8, 0.9, 0.9, 0.1]), np.array([0, 1, 1, 1]))
     >>> table = threshold_transfer(found, {"other": other})
-    >>> table[["corpus", "promised", "holds", "kept"]]
-      corpus  promised  holds      kept
-    0  other       0.9  False  0.666667
-    >>> round(float(table["realised"][0]), 4)
+    >>> table[["corpus", "target", "reached", "recall"]]
+      corpus  target  holds      kept
+    0  other     0.9    False  0.666667
+    >>> round(float(table["observed"][0]), 4)
     0.6667
     """
     import pandas as pd
@@ -79,24 +79,24 @@ def threshold_transfer(
         else:
             hits, trials = accepted & ~labels, ~labels
         k, m = (np.bincount(query, what, n_query) for what in (hits, trials))
-        realised = k.sum() / m.sum() if m.sum() else np.nan
+        observed = k.sum() / m.sum() if m.sum() else np.nan
         low, high = _ratio_interval(k, m, level, n_resamples, rng)
         reached = (
-            realised >= threshold.target
+            observed >= threshold.target
             if threshold.measure == "precision"
-            else realised <= threshold.target
+            else observed <= threshold.target
         )
         rows.append(
             {
                 "corpus": name,
                 "measure": threshold.measure,
                 "threshold": threshold.value,
-                "promised": threshold.target,
-                "realised": realised,
+                "target": threshold.target,
+                "observed": observed,
                 "ci_low": low,
                 "ci_high": high,
-                "holds": bool(reached),
-                "kept": accepted[labels].mean(),
+                "reached": bool(reached),
+                "recall": accepted[labels].mean(),
                 "n_accepted": int(accepted.sum()),
                 "n_pairs": labels.size,
             }
@@ -128,8 +128,9 @@ def calibrator_transfer(
     table : DataFrame
         One row per corpus: ``corpus``, ``ece``, ``ece_null`` (what is promised: the error that
         chance alone gives perfect probabilities), ``mean_probability`` (promised share of
-        relevant pairs) and ``share_relevant`` (realised), ``brier``, ``brier_of_the_share`` (what
-        always saying ``share_relevant`` would score; a ``brier`` above it makes the calibrator
+        relevant pairs) and ``fraction_relevant`` (observed), ``brier``, ``brier_of_base_rate``
+        (what
+        always saying ``fraction_relevant`` would score; a ``brier`` above it makes the calibrator
         worse than no score at all), ``n``.
 
     Raises
@@ -164,9 +165,9 @@ def calibrator_transfer(
                 "ece": error.ece,
                 "ece_null": error.null,
                 "mean_probability": probability[there].mean(),
-                "share_relevant": labels[there].mean(),
+                "fraction_relevant": labels[there].mean(),
                 "brier": brier.score,
-                "brier_of_the_share": brier.uncertainty,
+                "brier_of_base_rate": brier.uncertainty,
                 "n": error.n,
             }
         )

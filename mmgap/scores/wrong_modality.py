@@ -26,7 +26,7 @@ class FirstHit:
     wrong_modality: np.ndarray
 
     @property
-    def share_of_errors(self) -> float:
+    def fraction_of_errors(self) -> float:
         """Share of the wrong first hits that are of the other modality, in [0, 1].
 
         UniIR's type-1 share. NaN where no first hit is wrong. Unstable where few are.
@@ -79,7 +79,7 @@ def wrong_modality(
 
     >>> text, image = np.array([[0.5, 0.1]]), np.array([[0.5, 0.5]])
     >>> found = wrong_modality(text, image, image_relevant=np.array([[True, False]]))["image"]
-    >>> found.wrong.round(3), found.wrong_modality.round(3), round(found.share_of_errors, 3)
+    >>> found.wrong.round(3), found.wrong_modality.round(3), round(found.fraction_of_errors, 3)
     (array([0.667]), array([0.333]), 0.5)
     """
     text, image = _two_legs(text_scores, image_scores, text_relevant, image_relevant)

@@ -18,7 +18,7 @@ from mmgap.strategies.cost import (
     family_of,
     pareto_front,
 )
-from mmgap.strategies.distributions import merged_text_share, relevance, score_distributions
+from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
 from mmgap.strategies.first_stage import find_pool, first_stage, margin_threshold, margins
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.label_budget import label_budget
@@ -112,7 +112,7 @@ __all__ = [
     "leaderboard",
     "margin_threshold",
     "margins",
-    "merged_text_share",
+    "merged_text_fraction",
     "one_entry_per_modality",
     "open_points",
     "pareto_front",

@@ -8,8 +8,8 @@ import numpy as np
 
 from mmgap.encoders.similarity import pair_similarity
 from mmgap.errors import MmgapError
-from mmgap.search import top_k
-from mmgap.store.vectors import Vectors
+from mmgap.index import top_k
+from mmgap.index.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class Candidates:
 def find_candidates(vectors: Vectors, depth: int) -> Candidates:
     """Search every leg to ``depth`` and let each leg score what the other one found.
 
-    A leg that holds no document is passed over. Pairs that ``corpus.left_out`` names are not
-    listed; the next document takes their place.
+    A leg that holds no document or must not be ranked (see ``Vectors.ranked_legs``) is passed over.
+    Documents that ``corpus.left_out`` hides from a query are not listed; the next one takes their
+    place.
 
     Raises
     ------
@@ -43,8 +44,9 @@ def find_candidates(vectors: Vectors, depth: int) -> Candidates:
         If no leg holds a document.
     """
     n_documents = len(vectors.corpus.documents)
-    legs = {name: vectors.legs[name] for name in vectors.filled_legs}
+    legs = {name: vectors.legs[name] for name in vectors.ranked_legs}
     if not legs:
+        vectors.need_ranked()
         msg = (
             f"{vectors.encoder.id!r} has no vector for any document of {vectors.corpus.name!r}; it "
             f"reads {' and '.join(vectors.encoder.modalities)}, which the documents lack"

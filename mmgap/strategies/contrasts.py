@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.evaluation import bootstrap_interval
+from mmgap.index.vectors import Vectors
 from mmgap.scores import dominance_by_query
-from mmgap.store.vectors import Vectors
-from mmgap.strategies.distributions import merged_text_share, need_both_legs, relevance
+from mmgap.strategies.distributions import merged_text_fraction, need_both_legs, relevance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ def score_contrasts(
     ----------
     vectors : Vectors
     k : int, default 10
-        Cut-off of ``text_share``.
+        Cut-off of ``text_fraction``.
     rng : numpy.random.Generator or None
         Of the bootstrap; None is ``default_rng(0)``.
 
@@ -43,8 +43,8 @@ def score_contrasts(
         - ``text_beats_relevant_image``, ``image_beats_relevant_text``: chance that a random
           document of one modality that is *not* relevant scores higher than the relevant one of
           the other;
-        - ``text_share``: share of texts among the first ``k`` of the list merged by raw cosine,
-          see :func:`merged_text_share`;
+        - ``text_fraction``: share of texts among the first ``k`` of the list merged by raw cosine,
+          see :func:`merged_text_fraction`;
         - ``sd_text_minus_image``: standard deviation of a query's text scores less that of its
           image scores; positive = texts spread wider.
 
@@ -82,7 +82,7 @@ def _by_query(vectors: Vectors, k: int) -> dict[str, np.ndarray]:
         "image_beats_relevant_text": dominance_by_query(
             np.where(good_image, nan, image), np.where(good_text, text, nan)
         ),
-        "text_share": merged_text_share(vectors, k),
+        "text_fraction": merged_text_fraction(vectors, k),
         "sd_text_minus_image": _sd(text) - _sd(image),
     }
 

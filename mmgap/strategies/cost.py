@@ -12,7 +12,7 @@ from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder
 from mmgap.errors import MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.first_stage import margin_threshold
 from mmgap.strategies.rerank import CostedRun
 from mmgap.strategies.two_stage import CONVEX, TwoStage, View
@@ -209,7 +209,7 @@ def equal_cost_strategies(
     *,
     depths: Sequence[int] = DEPTHS,
     view: View = "average",
-    normalise: str = "bank z",
+    normalise: str = "reference z",
     merge: str = CONVEX,
     cheap_view: View = "text",
     share: float = 0.5,

@@ -23,7 +23,7 @@ def cure_scores(
     ----------
     cure : ScoreNormaliser, ScoreCalibrator or None
         Not changed: a copy is fitted for each leg. A normaliser of single lists takes nothing
-        from the bank, one with ``reference="bank"`` its scores, a calibrator its scores and
+        from the bank, one with ``reference="calibration"`` its scores, a calibrator its scores and
         judgments. None leaves the scores as they are.
     scores : mapping of leg to ndarray of shape (n_query, n_doc)
         Scores to transform; NaN where a leg does not have the document.
@@ -60,7 +60,7 @@ def cure_scores(
         if not isinstance(bank_relevant, Mapping):
             bank_relevant = dict.fromkeys(bank, bank_relevant)
         fitted = fit_legs(cure, bank, bank_relevant)
-    elif getattr(cure, "reference", "query") == "bank":
+    elif getattr(cure, "reference", "query") == "calibration":
         fitted = fit_legs(cure, bank)
     else:
         fitted = fit_legs(cure, scores)  # nothing is kept: each list is its own reference

@@ -9,7 +9,7 @@ import numpy as np
 from mmgap import scores
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,7 @@ def relevance(vectors: Vectors) -> np.ndarray:
     return relevant
 
 
-def merged_text_share(vectors: Vectors, k: int = 10) -> np.ndarray:
+def merged_text_fraction(vectors: Vectors, k: int = 10) -> np.ndarray:
     """Share of texts among the k best hits when texts and images are merged by raw cosine.
 
     Each text and each image is a hit of its own here, as in an index that holds both; one that
@@ -118,4 +118,4 @@ def merged_text_share(vectors: Vectors, k: int = 10) -> np.ndarray:
     order = np.argsort(both, axis=1, kind="stable")
     legs = np.repeat(list(best), [part.shape[1] for part in best.values()])[order]
     legs[np.isnan(np.take_along_axis(both, order, axis=1))] = ""
-    return scores.modality_share(legs, "text", k)
+    return scores.modality_fraction(legs, "text", k)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmgap.errors import MmgapError
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.candidates import find_candidates
 from mmgap.strategies.distributions import relevance
 from mmgap.strategies.two_stage import CONVEX, TwoStage
@@ -114,6 +114,8 @@ class FittedMerge:
                 "calibration=, the vectors of another split by the same encoder"
             )
             raise MmgapError(msg)
+        if calibration is not None:
+            calibration.need_ranked()
         self._scales = _fit_scales(strategy, calibration)
         self._convex: ConvexCombination | None = None
         if strategy.merge == CONVEX:
@@ -280,7 +282,7 @@ def _fit_scales(
     from mmgap.scores.calibrate import CALIBRATORS, fit_legs
     from mmgap.scores.normalise import NORMALISERS
 
-    if name in NORMALISERS and not name.startswith("bank"):
+    if name in NORMALISERS and not name.startswith("reference"):
         return dict.fromkeys(strategy.legs, NORMALISERS[name])
     assert calibration is not None
     scores = {leg: calibration.scores(leg) for leg in strategy.legs}

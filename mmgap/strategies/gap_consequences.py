@@ -13,8 +13,8 @@ from mmgap.corpus.schema import LEGS
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings
 from mmgap.evaluation import bootstrap_interval
-from mmgap.store.vectors import Vectors
-from mmgap.strategies.distributions import merged_text_share, relevance
+from mmgap.index.vectors import Vectors
+from mmgap.strategies.distributions import merged_text_fraction, relevance
 from mmgap.strategies.gap_words import percent, short
 
 Scores = dict[str, np.ndarray]
@@ -211,7 +211,7 @@ def _dominance_by_query(right: Scores, wrong: Scores, leg: str, draw: _Bootstrap
 
 
 def _text_share(vectors: Vectors, k: int, draw: _Bootstrap) -> Row:
-    share = _known(merged_text_share(vectors, k))
+    share = _known(merged_text_fraction(vectors, k))
     value = float(share.mean())
     count = {
         leg: len(vectors.queries) * len(vectors.legs[leg].positions) - len(vectors.left_out(leg)[0])
@@ -266,7 +266,7 @@ def _first_hits(found: Scores, good: Scores, draw: _Bootstrap) -> Iterator[Row]:
         if not len(chance):
             continue
         value = float(chance.mean())
-        errors = first.share_of_errors
+        errors = first.fraction_of_errors
         of_all = "" if np.isnan(errors) else f"; that is {percent(errors)} of all wrong first hits"
         yield Row(
             "consequence", "wrong_modality", "wrong modality@1", leg, value, *draw.mean(chance),
@@ -352,8 +352,8 @@ def _losses(found: Scores, good: Scores, bank: Scores, k: int) -> dict[str, scor
         found["image"],
         good["text"],
         good["image"],
-        bank_text_scores=bank["text"],
-        bank_image_scores=bank["image"],
+        reference_text_scores=bank["text"],
+        reference_image_scores=bank["image"],
         k=k,
     )
 
@@ -426,7 +426,7 @@ def _decomposition(loss: scores.MergeLoss, even: float, draw: _Bootstrap) -> Ite
         f"{short(ceiling)} to {short(merged)}; {short(ceiling - even)} if both were scored alike",
     )  # fmt: skip
     for cause in (*scores.CAUSES, "unexplained"):
-        share = found["share of loss", cause]
+        share = found["fraction of loss", cause]
         value, low, high = share["value"], share["ci_low"], share["ci_high"]
         if lost["ci_low"] < even + LEAST_LOSS:  # a share of next to nothing
             value = low = high = np.nan

@@ -25,7 +25,7 @@ from mmgap.gap.uncertainty import (
     null_level,
     too_few,
 )
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.gap_consequences import OTHER, Row, answered, consequences
 from mmgap.strategies.gap_tables import html_table, latex_table, text_table

@@ -17,9 +17,9 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.judge import deepest_cut_off
-from mmgap.strategies.method import TOLERANCE, Method
+from mmgap.strategies.method import CANNOT_FIT, LEFT_OUT, TOLERANCE, Method
 from mmgap.strategies.pool import Pool, deep_pool
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ def leaderboard(
           (corrected for all other methods with these queries and this measure). Empty for legs
           and for "worse of T and I".
 
+        A method that cannot be fitted on these queries is left out of all comparisons and has one
+        row, with the measure "left out" and a ``reason``; this column is there only then.
+
         And one row per method with the measure ``merge_ms``: milliseconds that merging the
         candidates of one query took on this machine, search and scoring by the encoder apart; for
         mitigations with the new scores of all documents and the new lists.
@@ -101,12 +104,17 @@ def leaderboard(
     chosen = _chosen(methods, test)
     corpus, encoder = test.vectors.corpus, test.vectors.encoder
     figures = np.empty((len(chosen), 4, len(corpus.queries), len(measures)))
-    seconds = []
+    seconds: list[float] = []
+    reasons: dict[str, str] = {}
     test.candidates, test.relevant  # noqa: B018  (worked out before any clock runs)
     for figure, method in zip(figures, chosen, strict=True):
-        fitted = method.fit(calibration)
-        start = time.perf_counter()
-        run = fitted.run(test)
+        try:
+            fitted = method.fit(calibration)
+            start = time.perf_counter()
+            run = fitted.run(test)
+        except CANNOT_FIT as error:
+            reasons[method.name] = str(error)
+            continue
         seconds.append(time.perf_counter() - start)
         values = evaluate(run, corpus.qrels, measures, tolerance=TOLERANCE)
         for place, order in enumerate(_ORDERS):
@@ -114,6 +122,8 @@ def leaderboard(
         for column, measure in enumerate(measures):
             k = parse_measure(measure)[1]
             figure[3, :, column] = tied_at(run.scores, k, tolerance=TOLERANCE) if k else 0
+    known = [place for place, method in enumerate(chosen) if method.name not in reasons]
+    asked, chosen, figures = chosen, [chosen[place] for place in known], figures[known]
     labels = corpus.query_frame()
     groups = {"all": np.arange(len(labels))}
     if by is not None and by in labels:
@@ -133,9 +143,15 @@ def leaderboard(
         | {"value": 1000 * spent / n}
         for method, spent in zip(chosen, seconds, strict=True)
     ]
+    rows += [
+        {"method": name, "query_class": "all", "measure": LEFT_OUT, "n": n, "reason": reason}
+        for name, reason in reasons.items()
+    ]
     table = pd.DataFrame(rows)
+    if reasons:
+        table["reason"] = table["reason"].fillna("")
     about = pd.DataFrame(
-        [(m.name, m.family, m.fitted_on, m.sees) for m in chosen],
+        [(m.name, m.family, m.fitted_on, m.sees) for m in asked],
         columns=["method", "family", "fitted_on", "sees"],
     )
     table = about.merge(table, on="method", how="left")
@@ -178,7 +194,8 @@ def format_leaderboard(
         overall = overall[is_leg | ((~is_leg).cumsum() <= top)]
     classes = [name for name in dict.fromkeys(chosen["query_class"]) if name != "all"]
     by_class = chosen.pivot(index="method", columns="query_class", values="value")
-    others = [name for name in dict.fromkeys(table["measure"]) if name not in (measure, "merge_ms")]
+    beside = (measure, "merge_ms", LEFT_OUT)
+    others = [name for name in dict.fromkeys(table["measure"]) if name not in beside]
     of_all = table[table["query_class"] == "all"]
     by_measure = of_all.pivot(index="method", columns="measure", values="value")
     rows = []

@@ -49,17 +49,17 @@ from mmgap.strategies.recipes import (
 def _normalised() -> list[Method]:
     plain = (
         *("min-max", "tmm", "max", "sum", "z", "dbsf", "dbsf clipped", "l2", "rank", "p1-p99"),
-        *("bank min-max", "bank tmm", "bank z", "bank cdf", "bank p1-p99"),
+        *("reference min-max", "reference tmm", "reference z", "reference cdf", "reference p1-p99"),
     )
     # The larger of two scores tests most sharply whether they are on one scale.
-    larger = ("min-max", "tmm", "z", "dbsf clipped", "bank z", "bank cdf")
+    larger = ("min-max", "tmm", "z", "dbsf clipped", "reference z", "reference cdf")
     chosen = [(name, "mean", comb_mean) for name in plain]
     chosen += [(name, "max", comb_max) for name in larger]
     return [
         Method(
             f"{name}, {how}",
             "normalised",
-            UNLABELLED_SCORES if name.startswith("bank") else NOTHING,
+            UNLABELLED_SCORES if name.startswith("reference") else NOTHING,
             BOTH_SCORES,
             Normalised(NORMALISERS[name], combine),
         )
@@ -92,7 +92,7 @@ def _mitigated() -> list[Method]:
         recipes: dict[str, Any] = {f"{name}, mean": Combined(comb_mean)}
         if name == "mean centring":
             recipes[f"{name}, max"] = Combined(comb_max)
-            recipes[f"{name} + bank z, mean"] = Normalised(NORMALISERS["bank z"])
+            recipes[f"{name} + reference z, mean"] = Normalised(NORMALISERS["reference z"])
         found += [
             Method(title, "mitigated", fitted_on, BOTH_SCORES, recipe, mitigation)
             for title, recipe in recipes.items()
@@ -137,13 +137,13 @@ def _listed() -> list[Method]:
 
 
 def _learned() -> list[Method]:
-    bank_z = NORMALISERS["bank z"]
+    bank_z = NORMALISERS["reference z"]
     both = {
         "convex, raw": Learned(ConvexCombination()),
         "convex, min-max": Learned(ConvexCombination(), NORMALISERS["min-max"]),
-        "convex, bank z": Learned(ConvexCombination(), bank_z),
+        "convex, reference z": Learned(ConvexCombination(), bank_z),
         "logistic": Learned(LogisticFusion()),
-        "query-adaptive, bank z": Learned(AdaptiveWeights(), bank_z),
+        "query-adaptive, reference z": Learned(AdaptiveWeights(), bank_z),
     }
     lists = {
         "PosFuse": Learned(PositionFusion("posfuse"), lists=True),

@@ -12,7 +12,7 @@ from mmgap.evaluation import Run
 from mmgap.strategies.distributions import need_both_legs
 
 if TYPE_CHECKING:
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 FORMS = ("text", "image", "both")
 """What a document of a mixed corpus can be."""
@@ -80,6 +80,7 @@ def rank_mixed_documents(
         raise MmgapError(msg)
     for vectors in (test,) if calibration is None else (test, calibration):
         need_both_legs(vectors)
+        vectors.need_ranked()
     lacking = [leg for leg in LEGS if len(test.legs[leg].positions) < n]
     if lacking:
         msg = (

@@ -23,7 +23,7 @@ from mmgap.strategies.merged_hits import judge_merged_hits
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,8 @@ class MixedIndex:
             both["image"],
             self.relevant if self.leg == "text" else None,
             self.relevant if self.leg == "image" else None,
-            bank_text_scores=banks["text"],
-            bank_image_scores=banks["image"],
+            reference_text_scores=banks["text"],
+            reference_image_scores=banks["image"],
             k=k,
         )[self.leg]
 

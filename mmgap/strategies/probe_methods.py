@@ -32,7 +32,7 @@ def _scaled(name: str, normaliser: ScoreNormaliser, fitted_on: str = NOTHING) ->
     return Method(name, "normalised", fitted_on, BOTH_SCORES, Normalised(normaliser, comb_max))
 
 
-_BANK_Z = ZScoreNormaliser(reference="bank")
+_BANK_Z = ZScoreNormaliser(reference="calibration")
 
 PROBE_METHODS: tuple[Method, ...] = (
     Method("raw cosine", "raw", NOTHING, BOTH_SCORES, Combined(comb_max)),

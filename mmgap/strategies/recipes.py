@@ -132,7 +132,7 @@ class Learned:
         candidates, relevant = calibration.candidates, calibration.candidate_relevance
         labels = relevant[candidates.documents >= 0]
         if labels.all() or not labels.any():
-            return Normalised(ZScoreNormaliser(reference="bank")).fit(calibration)
+            return Normalised(ZScoreNormaliser(reference="calibration")).fit(calibration)
         each: dict[str, Any] = {}
         if self.normaliser is not None:
             each = fit_legs(self.normaliser, _filled(calibration.bank))
@@ -140,7 +140,7 @@ class Learned:
         fusion = clone(self.fusion)
         if len(filled) < len(LEGS):
             # One leg alone: there is no weight to learn.
-            return Normalised(ZScoreNormaliser(reference="bank")).fit(calibration)
+            return Normalised(ZScoreNormaliser(reference="calibration")).fit(calibration)
         fusion.fit(self._legs(candidates, each), relevant.astype(np.float64))
         return lambda found: fusion.transform(self._legs(found, each))
 

@@ -12,7 +12,7 @@ from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.schema import LEGS
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.first_stage import FirstStage, Pool, find_pool, first_stage, margins
 from mmgap.strategies.pair_scorer import SHOWN, PairScorer
 from mmgap.strategies.two_stage import TwoStage
@@ -86,6 +86,8 @@ def run_two_stage(
         If the reranker does not take a kind of pair, or fails.
     """
     _refuse_without_reranker(vectors, strategies, scorer)
+    if vectors.holes.keys() & {leg for strategy in strategies for leg in strategy.legs}:
+        vectors.need_ranked()
     pool = find_pool(vectors, max(strategy.search_depth for strategy in strategies))
     plans = []
     for strategy in strategies:

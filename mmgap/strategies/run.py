@@ -12,8 +12,8 @@ from mmgap.corpus.schema import LEGS
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.evaluation import Run
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.candidates import Candidates, find_candidates
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import run_two_stage
@@ -88,10 +88,11 @@ def run_strategies(
 
 
 def _with_their_legs(vectors: Vectors, strategies: Sequence[AnyStrategy]) -> list[AnyStrategy]:
-    there = set(vectors.filled_legs)
+    there = set(vectors.ranked_legs)
     kept = [strategy for strategy in strategies if there.issuperset(strategy.legs)]
     left_out = [strategy.name for strategy in strategies if strategy not in kept]
     if not kept:
+        vectors.need_ranked()
         msg = (
             f"no strategy is left to run: {left_out} need legs that {vectors.encoder.id!r} does "
             f"not have for {vectors.corpus.name!r}; legs with documents: {sorted(there)}"
@@ -99,7 +100,8 @@ def _with_their_legs(vectors: Vectors, strategies: Sequence[AnyStrategy]) -> lis
         raise MmgapError(msg)
     if left_out:
         lacking = ", ".join(sorted(set(LEGS) - there))
-        msg = f"{vectors.encoder.id}: no {lacking} leg, so left out: {', '.join(left_out)}"
+        reason = vectors.hole_words() or f"no {lacking} leg"
+        msg = f"{vectors.encoder.id}: {reason}, so left out: {', '.join(left_out)}"
         warnings.warn(msg, MissingLegWarning, stacklevel=3)
     return kept
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmgap import scores
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs, relevance
 from mmgap.strategies.first_stage import find_pool
 from mmgap.strategies.pair_scorer import PairScorer

@@ -19,8 +19,8 @@ from mmgap.evaluation import (
     tied_at,
 )
 from mmgap.evaluation.measures import parse_measure
+from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.store.vectors import Vectors
 from mmgap.strategies.judge import deepest_cut_off
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.rerank import CostedRun, run_two_stage
@@ -331,7 +331,9 @@ def check_options(
 
 def _obstacle(vectors: Vectors, strategy: TwoStage, scorer: PairScorer | None) -> str:
     """Why a row cannot be run; empty where it can."""
-    lacking = [leg for leg in strategy.legs if leg not in vectors.filled_legs]
+    lacking = [leg for leg in strategy.legs if leg not in vectors.ranked_legs]
+    if vectors.holes.keys() & set(strategy.legs):
+        return f"queries are the documents' own {' and '.join(vectors.holes)}s"
     if lacking:
         return f"{vectors.encoder.id} has no {' and no '.join(lacking)} leg here"
     if strategy.view is None:

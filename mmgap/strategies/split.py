@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 
 
 def split_queries(

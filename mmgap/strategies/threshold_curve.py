@@ -1,4 +1,4 @@
-"""Precision, false accepts and recall at every threshold, with intervals."""
+"""Precision, false positives and recall at every threshold, with intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmgap.scores.threshold import check_between, threshold_pairs
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES = ("precision", "false accept rate", "recall")
+MEASURES = ("precision", "false positive rate", "recall")
 """What :func:`threshold_curve` measures."""
 
 
@@ -48,7 +48,7 @@ def threshold_curve(
         One row per threshold and measure, thresholds ascending: ``threshold`` (pairs of at least
         this score are accepted), ``measure``, ``value``, ``ci_low``, ``ci_high``, ``n_accepted``.
         Measures, all in [0, 1]: ``precision``, share of the accepted pairs that are relevant;
-        ``false accept rate``, share of the irrelevant pairs that are accepted; ``recall``, share
+        ``false positive rate``, share of the irrelevant pairs that are accepted; ``recall``, share
         of the relevant pairs that are accepted. The last two fall as the threshold rises;
         precision need not rise.
 
@@ -119,6 +119,6 @@ def _measures(good: np.ndarray, bad: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "precision": good / (good + bad),
-            "false accept rate": bad / bad[..., :1],
+            "false positive rate": bad / bad[..., :1],
             "recall": good / good[..., :1],
         }

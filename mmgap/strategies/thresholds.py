@@ -13,12 +13,21 @@ from mmgap.strategies.distributions import relevance
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmgap.store.vectors import Vectors
+    from mmgap.index.vectors import Vectors
 
 
 COLUMNS = (
     *("leg", "measure", "target", "threshold", "threshold_low", "threshold_high", "estimate"),
-    *("bound", "kept", "n_accepted", "realised", "ci_low", "ci_high", "realised_kept", "holds"),
+    *(
+        "bound",
+        "recall",
+        "n_accepted",
+        "observed",
+        "ci_low",
+        "ci_high",
+        "observed_recall",
+        "reached",
+    ),
     "reason",
 )
 """Of :func:`threshold_table`."""
@@ -29,7 +38,7 @@ def threshold_table(
     test: Vectors,
     *,
     precision: float | None = None,
-    false_accept_rate: float | None = None,
+    false_positive_rate: float | None = None,
     confidence: float = 0.95,
     n_resamples: int = 1000,
     rng: np.random.Generator | None = None,
@@ -40,7 +49,7 @@ def threshold_table(
     ----------
     calibration, test : Vectors
         Of one encoder; different queries. Each leg that holds a document has a row.
-    precision, false_accept_rate : float or None
+    precision, false_positive_rate : float or None
         The target, one of the two, as in :func:`mmgap.scores.find_threshold`.
     confidence : float, default 0.95
         With which the target is to be reached on queries like those of ``calibration``.
@@ -53,9 +62,10 @@ def threshold_table(
     -------
     table : DataFrame
         One row per leg: ``leg``, ``measure``, ``target``; from calibration ``threshold`` with
-        ``threshold_low`` and ``threshold_high``, ``estimate``, ``bound``, ``kept`` (share of
-        relevant pairs accepted), ``n_accepted``; from test ``realised`` with ``ci_low`` and
-        ``ci_high``, ``realised_kept``, ``holds``; and ``reason`` where no score reaches the target
+        ``threshold_low`` and ``threshold_high``, ``estimate``, ``bound``, ``recall`` (share of
+        relevant pairs accepted), ``n_accepted``; from test ``observed`` with ``ci_low`` and
+        ``ci_high``, ``observed_recall``, ``reached``; and ``reason`` where no score reaches
+        it
         or the leg's pairs are not of both kinds (the other figures are NaN then).
 
     Raises
@@ -66,7 +76,7 @@ def threshold_table(
     Notes
     -----
     The legs' thresholds differ, which is the gap seen from the user's side. Precision moves with
-    the number of irrelevant documents, so a larger pool breaks its promise; the false accept rate
+    the number of irrelevant documents, so a larger pool breaks its promise; the false positive rate
     does not depend on it.
     """
     import pandas as pd
@@ -74,7 +84,7 @@ def threshold_table(
     from mmgap.scores.threshold import check_target, find_threshold
     from mmgap.scores.transfer import threshold_transfer
 
-    measure, target = check_target(precision, false_accept_rate, confidence)
+    measure, target = check_target(precision, false_positive_rate, confidence)
     _check_apart(calibration, test)
     rng = np.random.default_rng(0) if rng is None else rng
     rows = []
@@ -88,7 +98,7 @@ def threshold_table(
         found = find_threshold(
             *_pairs(calibration, leg),
             precision=precision,
-            false_accept_rate=false_accept_rate,
+            false_positive_rate=false_positive_rate,
             confidence=confidence,
             n_resamples=n_resamples,
             rng=rng,
@@ -99,7 +109,7 @@ def threshold_table(
             "threshold_high": found.high,
             "estimate": found.estimate,
             "bound": found.bound,
-            "kept": found.kept,
+            "recall": found.recall,
             "n_accepted": found.n_accepted,
             "reason": found.reason or _lack(test, leg),
         }
@@ -107,8 +117,8 @@ def threshold_table(
             there = threshold_transfer(
                 found, {"test": _pairs(test, leg)}, n_resamples=n_resamples, rng=rng
             ).iloc[0]
-            row |= {name: there[name] for name in ("realised", "ci_low", "ci_high", "holds")}
-            row["realised_kept"] = there["kept"]
+            row |= {name: there[name] for name in ("observed", "ci_low", "ci_high", "reached")}
+            row["observed_recall"] = there["recall"]
     numbers = [*COLUMNS[3:9], *COLUMNS[10:14]]
     return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(numbers, float))
 

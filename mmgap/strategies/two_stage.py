@@ -160,7 +160,7 @@ class TwoStage:
             return False
         from mmgap.scores.normalise import NORMALISERS
 
-        return self.normalise not in NORMALISERS or self.normalise.startswith("bank")
+        return self.normalise not in NORMALISERS or self.normalise.startswith("reference")
 
     def _problems(self) -> Iterator[str]:
         """Say what is wrong: values that are unknown first, then those that do not go together."""

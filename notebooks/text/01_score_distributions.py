@@ -41,7 +41,7 @@ from mmgap.notebook import notebook
 from mmgap.plots import curves, score_histograms
 from mmgap.provenance import provenance
 from mmgap.scores import QUANTILES, dominance, ks_distance, overlap
-from mmgap.strategies import merged_text_share, score_contrasts
+from mmgap.strategies import merged_text_fraction, score_contrasts
 
 settings = notebook("01_score_distributions", seed=0)
 
@@ -263,7 +263,7 @@ Markdown(
 measures = {
     "text_beats_relevant_image": "wrong text over right picture",
     "image_beats_relevant_text": "wrong picture over right text",
-    "text_share": f"texts among the first {k}",
+    "text_fraction": f"texts among the first {k}",
 }
 harm = pd.DataFrame(
     {key: found["value"][list(measures)].rename(measures) for key, found in contrasts.items()}
@@ -388,7 +388,7 @@ assert (first < 500).mean() > 0.95
 shares = {}
 for (name, label), item in vectors.items():
     phrasing = item.corpus.query_frame()["phrasing"]
-    share = pd.Series(merged_text_share(item, k), phrasing.index)
+    share = pd.Series(merged_text_fraction(item, k), phrasing.index)
     shares[name, label] = share.groupby(phrasing).mean()
 (100 * pd.DataFrame(shares).T.rename_axis(["encoder", "condition"])).round(
     1

@@ -40,10 +40,10 @@ from sklearn.decomposition import PCA
 import mmgap as mg
 from mmgap.errors import CorpusError
 from mmgap.gap import MEASURES, half_split_level, interval, knn_share_by_item, l2m, pc1_angle
+from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
 from mmgap.plots import pick_thumbnails, project, shared_space
 from mmgap.provenance import provenance
-from mmgap.store.vectors import Leg
 
 settings = notebook("02_shared_space", seed=0)
 

@@ -54,7 +54,7 @@ from mmgap.plots import difference_dots, gallery, recall_bars
 from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
 from mmgap.report import grouped_recall
-from mmgap.strategies import TRIVIAL, find_candidates, merged_text_share
+from mmgap.strategies import TRIVIAL, find_candidates, merged_text_fraction
 
 # %%
 settings = notebook("04_recall_tables", seed=0)
@@ -444,7 +444,7 @@ wide("query_class").reindex([*"TIMB"], level="group")
 # %%
 rows = []
 for (name, label), item in vectors.items():
-    share = merged_text_share(item, k)
+    share = merged_text_fraction(item, k)
     low, high = mg.evaluation.bootstrap_interval(share, rng=settings.rng())
     rows.append((name, label, f"texts among the first {k}", share.mean(), float(low), float(high)))
 columns = ["strategy", "condition", "measure", "value", "ci_low", "ci_high"]

@@ -181,7 +181,7 @@ assert list(before) != list(after)
 # %%
 assert np.allclose(MinMaxNormaliser().fit_transform(texts[None]), min_max(texts))
 assert np.allclose(ZScoreNormaliser().fit_transform(texts[None]), z_score(texts, texts))
-by_bank = ZScoreNormaliser(reference="bank").fit(bank_of_pictures[:, None])
+by_bank = ZScoreNormaliser(reference="calibration").fit(bank_of_pictures[:, None])
 assert np.allclose(by_bank.transform([[0.36, 0.16]]), [good, bad])
 isotonic = IsotonicCalibrator().fit(pairs[:, None], relevant)
 assert np.allclose(isotonic.transform(pairs[:, None])[:, 0], probability)
@@ -246,8 +246,8 @@ cures = {
     "raw": None,
     "min-max of each list": NORMALISERS["min-max"],
     "z of each list": NORMALISERS["z"],
-    "bank z": NORMALISERS["bank z"],
-    "bank CDF": NORMALISERS["bank cdf"],
+    "reference z": NORMALISERS["reference z"],
+    "reference CDF": NORMALISERS["reference cdf"],
     "taking turns": NORMALISERS["rank"],
     "Platt": CALIBRATORS["platt"],
     "isotonic": CALIBRATORS["isotonic"],
@@ -272,7 +272,7 @@ panels, few = {}, slice(None, None, 5)  # every fifth query is enough for a hist
 for name in encoders:
     key = (name, conditions["style"])
     row = panels[name] = {}
-    for cure in ("raw", "min-max of each list", "z of each list", "bank z", "Platt"):
+    for cure in ("raw", "min-max of each list", "z of each list", "reference z", "Platt"):
         scores = cured(key, cures[cure], rows=few)
         if cure == "Platt":  # P itself is close to 0 nearly everywhere
             cure, scores = "log-odds, Platt", {leg: logit(p) for leg, p in scores.items()}
@@ -290,7 +290,7 @@ upper = {
     }
     for name, row in panels.items()
 }
-assert all(abs(row["bank z"] - 0.5) < 0.1 for row in middle.values())
+assert all(abs(row["reference z"] - 0.5) < 0.1 for row in middle.values())
 assert all(abs(row["log-odds, Platt"]) < abs(row["raw"]) for row in upper.values())
 
 # %%
@@ -298,8 +298,8 @@ settings.save(
     histogram_grid(panels),
     "histograms",
     alt="Small histograms of the scores of texts and of pictures, a row for each encoder, a column "
-    "for each of: raw, min-max of each list, z of each list, bank z, log-odds by Platt. By z and "
-    "bank z texts and pictures lie over each other, but the outlines of relevant texts still reach "
+    "for each of: raw, min-max of each list, z of each list, reference z, log-odds by Platt. By z "
+    "and reference z texts and images lie over each other, but those of relevant texts reach "
     "further up than those of relevant pictures; in the last column those outlines coincide.",
     caption="What cures do to the scores, (a) new styles. T > I: chance that a text scores higher "
     "than a picture. Normalisers bring the middles together, the calibrator the upper ends, where "
@@ -387,13 +387,13 @@ Markdown("No cure puts a merged list above the own list, in either direction: as
 
 # %% [markdown]
 # The table hides its pattern; drawn as points, one direction across and one up, it shows. The line
-# is the crudest cure there is: bank z, then one constant added to all image scores, from texts
+# is the crudest remedy: reference z, then one constant added to all image scores, from texts
 # first to pictures first.
 
 # %%
 line = []
 for key, pool in test.items():
-    scores = cured(key, cures["bank z"])
+    scores = cured(key, cures["reference z"])
     for shift in shifts:
         moved = {"text": scores["text"], "image": scores["image"] + shift}
         row = dict(zip(["encoder", "data"], key, strict=True), shift=shift)
@@ -713,15 +713,15 @@ per_thousand = [
     "ece",
     "ece_null",
     "mean_probability",
-    "share_relevant",
+    "fraction_relevant",
     "brier",
-    "brier_of_the_share",
+    "brier_of_base_rate",
 ]
 (1000 * promises[per_thousand]).round(3)
 
 # %% [markdown]
 # All columns in thousandths. *ece* is the mean distance between promise and share, and *ece_null*
-# what chance alone makes of it. *brier* below *brier_of_the_share* means that the probabilities are
+# what chance alone makes of it. *brier* below *brier_of_base_rate* means that the probabilities are
 # still better than knowing nothing but how rare relevant pairs are.
 
 # %%
@@ -730,10 +730,10 @@ low = text_bins[text_bins["panel"].str.contains("(a)", regex=False)]
 low = low[low["mean_probability"].between(0.1, 0.5)]
 again = promises.xs(conditions["concept"], level="used on")
 if not settings.fast:
-    assert (low["share_relevant"] < low["mean_probability"]).all()
+    assert (low["fraction_relevant"] < low["mean_probability"]).all()
 assert (again["ece"] > 3 * again["ece_null"]).all()
 said = [
-    f"{1000 * row.mean_probability:.1f} and {1000 * row.share_relevant:.1f} ({name}, {leg})"
+    f"{1000 * row.mean_probability:.1f} and {1000 * row.fraction_relevant:.1f} ({name}, {leg})"
     for (name, leg), row in zip(again.index, again.itertuples(), strict=True)
 ]
 Markdown("**Measured,** (a) used on (b), promised and found relevant of 1000: " + "; ".join(said))
@@ -769,7 +769,7 @@ values = {title: found.value for title, found in chosen.items()}
 settings.save(
     threshold_curves(curves, chosen, xlabel="reject below this score (cosine)"),
     "thresholds",
-    alt="Precision, recall and false accept rate of the first ten hits over the threshold, with "
+    alt="Precision, recall and false positive rate of the first ten hits over the threshold, with "
     "95 % bands, a panel for each leg of each encoder, calibration queries of (a). Recall falls "
     "long before precision rises. Chosen for a precision of one half: "
     + "; ".join(f"{t} {'none' if v is None else f'{v:.2f}'}" for t, v in values.items())
@@ -785,7 +785,7 @@ settings.save(
 # have.
 
 # %%
-kept = []
+rows = []
 for title, found in chosen.items():
     name, leg = title.removesuffix(" leg").split(", ")
     if found.value is None:
@@ -797,17 +797,17 @@ for title, found in chosen.items():
     }
     places["(a) test, the other leg"] = first_hits(test[name, style], other[leg])
     table = threshold_transfer(found, places, n_resamples=n_resamples // 4, rng=settings.rng())
-    kept.append(table.assign(threshold_of=title))
-kept = pd.concat(kept).set_index(["threshold_of", "corpus"])
+    rows.append(table.assign(threshold_of=title))
+transfer = pd.concat(rows).set_index(["threshold_of", "corpus"])
 
 # %%
-shown = kept[
-    ["threshold", "promised", "realised", "ci_low", "ci_high", "holds", "kept", "n_accepted"]
+shown = transfer[
+    ["threshold", "target", "observed", "ci_low", "ci_high", "reached", "recall", "n_accepted"]
 ]
 shown.round(2)
 
 # %%
-broken = kept.groupby("corpus")["holds"].agg(["sum", "count"])
+broken = transfer.groupby("corpus")["reached"].agg(["sum", "count"])
 assert broken.loc["(a) calibration", "sum"] == broken.loc["(a) calibration", "count"]
 if not settings.fast:
     assert broken.loc["(a) test", "sum"] == 0
@@ -849,7 +849,8 @@ pd.DataFrame(rows).T.round(2)
 # %%
 tied = {"DBSF, clipped": NORMALISERS["dbsf clipped"]}
 tied |= {
-    name: cures[name] for name in ("min-max of each list", "taking turns", "isotonic", "bank z")
+    name: cures[name]
+    for name in ("min-max of each list", "taking turns", "isotonic", "reference z")
 }
 
 
@@ -934,13 +935,13 @@ if real:
 
 # %%
 rows = {}
-for name, shift in (("bank z", 0), ("pictures first", 100)):
+for name, shift in (("reference z", 0), ("pictures first", 100)):
     row = rows[name] = {}
     for leg in other if real else ():
-        found = cure_scores(cures["bank z"], real[leg, "test"], real[leg, "bank"])
+        found = cure_scores(cures["reference z"], real[leg, "test"], real[leg, "bank"])
         found["image"] = found["image"] + shift
         row[f"CLIP, {leg} answers"] = one_index(found, answers, leg)["expected"].mean()
-    found = cured(key, cures["bank z"])
+    found = cured(key, cures["reference z"])
     found["image"] = found["image"] + shift
     for leg, query_class in directions.items():
         asked = classes[key] == query_class
@@ -989,7 +990,7 @@ rows = {}
 key = (encoders[0], conditions["style"])
 for depth in (10, 30, 100, test[key].relevant.shape[1]):
     lists = {leg: shortened(values, depth) for leg, values in test[key].scores.items()}
-    for name in ("z of each list", "bank z"):
+    for name in ("z of each list", "reference z"):
         found = cure_scores(cures[name], lists, bank[key].scores)
         for leg, query_class in directions.items():
             judged = one_index(found, test[key].relevant, leg, classes[key] == query_class)
@@ -1021,7 +1022,9 @@ for name, value in found.items():
     print(f"{name:21} {100 * value:.1f}")
 if not settings.fast:
     assert (
-        found["raw"] >= found["text leg"] > max(found[n] for n in ("bank z", "bank CDF", "Platt"))
+        found["raw"]
+        >= found["text leg"]
+        > max(found[n] for n in ("reference z", "reference CDF", "Platt"))
     )
 
 # %% [markdown]

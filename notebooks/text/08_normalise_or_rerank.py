@@ -200,7 +200,7 @@ pd.DataFrame(
 #   leg that found the document, row 3.
 
 # %%
-norm = {"merge": "mean", "normalise": "bank z", "pool": 128}
+norm = {"merge": "mean", "normalise": "reference z", "pool": 128}
 fitted = {**norm, "merge": "convex"}
 
 
@@ -311,8 +311,8 @@ def read_once(vectors):
 # %%
 usual = (
     *("text leg", "image leg", "raw, max", "raw, mean", "RRF, k = 60", "min-max, mean", "z, mean"),
-    *("bank z, mean", "bank cdf, mean", "csls, mean", "gap shift, mean"),
-    *("platt, log-odds", "likelihood ratio, log-odds", "convex, bank z", "logistic"),
+    *("reference z, mean", "reference cdf, mean", "csls, mean", "gap shift, mean"),
+    *("platt, log-odds", "likelihood ratio, log-odds", "convex, reference z", "logistic"),
 )
 usual_reranked = {article.name, "normalise, rerank 32", "rerank 32"}
 runs = {}
@@ -543,13 +543,13 @@ Markdown("**Measured on this machine:**\n\n" + "\n".join(said))
 #
 # Calibrated fusion with 0 to 1000 labelled pairs of query and document, drawn by lot from the first
 # ten of either leg; the intervals hold the luck of the draw too. The horizontal lines need no
-# labels: the merge of bank z-scores, and the chosen reranked strategy with its 95 % band.
+# labels: the merge of reference z-scores, and the chosen reranked strategy with its 95 % band.
 
 # %%
 budgets = []
 for at, label in conditions.items():
     table = st.label_budget(
-        calibration[at], test[at], n_draws=n_draws, references=[METHODS["bank z, mean"]]
+        calibration[at], test[at], n_draws=n_draws, references=[METHODS["reference z, mean"]]
     )
     values = evaluate(
         judged[label][VERDICT_FAMILIES[2]].run, corpora[label].qrels, [measure], tolerance=1e-12
@@ -578,7 +578,7 @@ settings.save(
     figure,
     "label_budget",
     alt="Recall@10 of calibrated fusion against 0 to 1000 labelled pairs, with 95 % intervals, and "
-    "horizontal lines for bank z-scores and reranking, the latter with a pale band. "
+    "horizontal lines for reference z-scores and reranking, the latter with a pale band. "
     + "; ".join(
         f"{at}: fusion at most {most[at]:.1%}, reranking {band.loc[at, 'value']:.1%}"
         for at in most.index

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from PIL import Image
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, ImageFile, Judgment, Qrels, Query
 from mmgap.corpus.images import as_rgb, decode
-from mmgap.errors import ImageError
+from mmgap.errors import ImageError, MmgapError
 from mmgap.rerankers.base import Content
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 8, 4), dtype=np.uint8)
@@ -125,3 +127,53 @@ def test_an_image_that_changes_between_hash_and_decoding_is_refused(
     with pytest.raises(ImageError, match=r"it\.png was changed while"):
         mg.embed(corpus_of(path), mg.load_encoder("mini-clip"), cache=tmp_path, progress=False)
     assert not list(tmp_path.rglob("image/*.npy"))
+
+
+# The cache
+
+
+def forbidden(path: Path) -> None:
+    path.write_text("a file, no folder")
+
+
+def inside_a_file(path: Path) -> None:
+    path.mkdir()
+    (path / "embeddings").write_text("a file, no folder")
+
+
+@pytest.mark.parametrize("block", [forbidden, inside_a_file])
+def test_a_cache_that_cannot_be_written_is_named_before_anything_is_embedded(
+    block: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "it.png"
+    picture("RGB").save(path)
+    block(tmp_path / "cache")
+    monkeypatch.setenv("MMGAP_CACHE", str(tmp_path / "cache"))
+    encoder = mg.load_encoder("mini-clip")
+    monkeypatch.setattr(type(encoder), "encode_text", None)
+    with pytest.raises(MmgapError, match=r"cache .*cache.* cannot be .*point MMGAP_CACHE to"):
+        mg.embed(corpus_of(path), encoder, progress=False)
+
+
+def test_a_full_disk_is_named_before_anything_is_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "it.png"
+    picture("RGB").save(path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    encoder = mg.load_encoder("mini-clip")
+    monkeypatch.setattr(type(encoder), "encode_text", None)
+    with pytest.raises(MmgapError, match=r"needs about .* MB free; point MMGAP_CACHE to a larger"):
+        mg.embed(corpus_of(path), encoder, cache=tmp_path / "cache", progress=False)
+
+
+def test_what_is_cached_whole_may_be_read_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "it.png"
+    picture("RGB").save(path)
+    encoder = mg.load_encoder("mini-clip")
+    first = mg.embed(corpus_of(path), encoder, cache=tmp_path / "cache", progress=False)
+    monkeypatch.setattr(Path, "write_bytes", None)
+    again = mg.embed(corpus_of(path), encoder, cache=tmp_path / "cache", progress=False)
+    np.testing.assert_array_equal(first.image.embeddings, again.image.embeddings)

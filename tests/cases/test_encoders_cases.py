@@ -21,9 +21,9 @@ from mmgap.encoders import load_encoder
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.checkpoint import fingerprint, require_safetensors
 from mmgap.errors import EncoderError
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers import Content, load_reranker
 from mmgap.rerankers.base import Pair, RerankerInfo
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import pair_scorer
 from mmgap.strategies.pair_scorer import PairScorer
 

@@ -7,8 +7,8 @@ import pytest
 
 import mmgap as mg
 from mmgap.errors import MmgapError
+from mmgap.index.vectors import Vectors
 from mmgap.report import grouped_recall
-from mmgap.store.vectors import Vectors
 from mmgap.strategies import Pool, TwoStage, label_budget, leaderboard, seed_strategies, seed_table
 from mmgap.strategies.methods import METHODS
 

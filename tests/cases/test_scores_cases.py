@@ -12,13 +12,13 @@ from mmgap.cli import app
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.mitigate import MITIGATIONS
 from mmgap.scores.calibrate import CALIBRATORS, fit_legs
 from mmgap.scores.normalise import NORMALISERS
 from mmgap.scores.reliability import brier_score, calibration_error, reliability_table
 from mmgap.scores.threshold import find_threshold
 from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import threshold_table
 from mmgap.strategies.threshold_curve import threshold_curve
 
@@ -50,7 +50,7 @@ DOORS = {
     "find_threshold": lambda s, y: find_threshold(s, y, precision=0.3, n_resamples=9).value,
     "threshold_transfer": lambda s, y: threshold_transfer(
         find_threshold(s, y, precision=0.3, n_resamples=9), {"a": (s, y)}, n_resamples=9
-    )["kept"],
+    )["recall"],
     "threshold_curve": lambda s, y: threshold_curve(s, y, n_points=9, n_resamples=9)["value"],
     "calibrator_transfer": lambda s, y: calibrator_transfer(
         column(clone(CALIBRATORS["platt"]), s, y), {"a": (s, y)}
@@ -68,9 +68,9 @@ DOORS = {
     "rank_inflation": lambda s, y: scores.rank_inflation(s, s + 0.01, y)["text"].inflation,
     "wrong_modality": lambda s, y: scores.wrong_modality(s, s + 0.01, y)["text"].wrong_modality,
     "decompose_merge_loss": lambda s, y: (
-        scores.decompose_merge_loss(s, s + 0.01, y, bank_text_scores=s, bank_image_scores=s)[
-            "text"
-        ].ceiling
+        scores.decompose_merge_loss(
+            s, s + 0.01, y, reference_text_scores=s, reference_image_scores=s
+        )["text"].ceiling
     ),
 }
 
@@ -101,12 +101,12 @@ def test_c05_what_is_no_grade_is_refused(judgments):
     [
         *((f"--precision {value}", "precision must lie between 0 and 1") for value in (0, 1, 1.5)),
         ("--precision nan", "precision must lie between 0 and 1"),
-        ("--false-accept-rate 0", "false accept rate must lie"),
-        ("--false-accept-rate 1", "false accept rate must lie"),
+        ("--false-positive-rate 0", "false positive rate must lie"),
+        ("--false-positive-rate 1", "false positive rate must lie"),
         ("--precision 0.5 --confidence 1.5", "confidence must lie between 0.5 and 1"),
         ("--precision 0.5 --confidence nan", "confidence must lie between 0.5 and 1"),
         ("", "name one target"),
-        ("--precision 0.9 --false-accept-rate 0.1", "name one target"),
+        ("--precision 0.9 --false-positive-rate 0.1", "name one target"),
     ],
 )
 def test_c20_targets_out_of_range_are_refused_before_any_work(options, message, monkeypatch):
@@ -164,7 +164,7 @@ def test_c44_a_leg_without_pairs_to_judge_says_so_and_the_other_has_its_threshol
     if folder == "no text":
         legs = {"image": legs["image"], "text": NONE}
     calibration, test = (pool(name, legs, **options) for name in ("c", "tt"))
-    table = threshold_table(calibration, test, false_accept_rate=0.2, n_resamples=9)
+    table = threshold_table(calibration, test, false_positive_rate=0.2, n_resamples=9)
     table = table.set_index("leg")
     assert set(table.index) == set(calibration.filled_legs)
     if reason is not None:
@@ -172,18 +172,18 @@ def test_c44_a_leg_without_pairs_to_judge_says_so_and_the_other_has_its_threshol
         assert np.isnan(table["threshold"].iloc[0])
     if folder in {"own texts", "no text", "one leg"}:
         assert table.loc["image", "reason"] == ""
-        assert table.loc["image", "holds"] in (True, False)
+        assert table.loc["image", "reached"] in (True, False)
 
 
 def test_c44_test_queries_that_cannot_judge_leave_the_threshold_unchecked():
     legs = {"text": noise(1), "image": noise(2)}
     calibration, test = pool("c", legs), pool("tt", legs, own_texts=True)
     text, image = threshold_table(
-        calibration, test, false_accept_rate=0.2, n_resamples=9
+        calibration, test, false_positive_rate=0.2, n_resamples=9
     ).itertuples()
     assert np.isfinite(text.threshold)
     assert "another source" in text.reason
-    assert np.isnan(text.realised)
+    assert np.isnan(text.observed)
     assert image.reason == ""
 
 
@@ -211,17 +211,17 @@ def test_null_probabilities_of_noise_stay_at_the_base_rate(name):
 
 
 @pytest.mark.parametrize(
-    ("target", "kept"), [({"precision": 0.5}, None), ({"false_accept_rate": 0.1}, 0.1)]
+    ("target", "recall"), [({"precision": 0.5}, None), ({"false_positive_rate": 0.1}, 0.1)]
 )
-def test_null_a_threshold_on_noise(target, kept):
+def test_null_a_threshold_on_noise(target, recall):
     found = [find_threshold(*noise_pairs(seed), n_resamples=0, **target) for seed in range(20)]
-    if kept is None:
+    if recall is None:
         assert [threshold.value for threshold in found] == [None] * 20
         assert all("the highest lower bound of the precision is" in one.reason for one in found)
     else:
         # 20 x 400 relevant pairs, accepted as often as the others.
-        assert np.mean([one.kept for one in found]) == pytest.approx(
-            kept, abs=0.02 + 5 * np.sqrt(0.1 * 0.9 / 8000)
+        assert np.mean([one.recall for one in found]) == pytest.approx(
+            recall, abs=0.02 + 5 * np.sqrt(0.1 * 0.9 / 8000)
         )
 
 

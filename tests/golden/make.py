@@ -224,7 +224,7 @@ def label_budget(world: World) -> Made:
 @maker
 def threshold(world: World) -> Made:
     made = {}
-    for name, target in (("precision", "0.4"), ("false-accept-rate", "0.01")):
+    for name, target in (("precision", "0.4"), ("false-positive-rate", "0.01")):
         table = world.command("threshold", f"--{name}", target)["threshold"]
         made[f"threshold_{name.replace('-', '_')}"] = table
     return made
@@ -260,13 +260,13 @@ def real_models(world: World) -> Made:
 
 @maker
 def distributions(world: World) -> Made:
-    from mmgap.strategies import merged_text_share, score_contrasts
+    from mmgap.strategies import merged_text_fraction, score_contrasts
 
     found = mg.score_distributions(world.vectors)
     return {
         "distributions": found.to_frame(),
         "contrasts": score_contrasts(world.vectors, rng=np.random.default_rng(0)),
-        "text_fraction": pd.DataFrame({"value": merged_text_share(world.vectors, 10)}),
+        "text_fraction": pd.DataFrame({"value": merged_text_fraction(world.vectors, 10)}),
     }
 
 
@@ -296,7 +296,7 @@ def merge_loss(world: World) -> Made:
 
     bank, test = world.matrices
     lost = decompose_merge_loss(
-        *test, bank_text_scores=bank[0], bank_image_scores=bank[1], k=5, n_neighbours=8
+        *test, reference_text_scores=bank[0], reference_image_scores=bank[1], k=5, n_neighbours=8
     )
     inflated, first = rank_inflation(*test), wrong_modality(*test)
     by_query = {"dominance": dominance_by_query(*test[:2])}
@@ -428,12 +428,12 @@ def reranking(world: World) -> Made:
     calibration, test = world.halves
     scorer = PairScorer(test, SliceReranker(world), cache=False, progress=False)
     asked = [
-        TwoStage("mean, z", None, depth=10, merge="mean", normalise="bank z"),
+        TwoStage("mean, z", None, depth=10, merge="mean", normalise="reference z"),
         TwoStage("8 + 8, fused", "fused", depth=8),
         TwoStage("8 + 8, mean of both views", "average", depth=8),
         TwoStage("8 + 8, mean before", "average", depth=8, average="before"),
         TwoStage("12 + 4, matching, refilled", "matching", depth=(12, 4), refill=True),
-        TwoStage("merge, 10", "average", depth=10, merge="mean", normalise="bank z"),
+        TwoStage("merge, 10", "average", depth=10, merge="mean", normalise="reference z"),
         TwoStage("calibrated, 10", "fused", depth=10, merge="mean", normalise="platt"),
         TwoStage("budget", "average", depth=16, budget=6),
         TwoStage("margin", "fused", depth=8, merge="mean", margin=0.02),

@@ -4,7 +4,7 @@ import numpy as np
 
 from mmgap.evaluation import recall
 from mmgap.paths import oracles_dir
-from mmgap.scores import modality_share
+from mmgap.scores import modality_fraction
 
 FEATURES = oracles_dir() / "features_clip.npy"
 HALF = 250
@@ -44,5 +44,5 @@ def measured(text, image):
     ones = np.ones(HALF, dtype=int)
     found = {k: recall(at, gains, ones, k, tolerance=1e-12) for k in (1, 5, 10)}
     first = [float(getattr(found[1], how).mean()) for how in OVER_TIES]
-    share = modality_share(np.where(order < HALF, "text", "image"), k=10).mean()
+    share = modality_fraction(np.where(order < HALF, "text", "image"), k=10).mean()
     return first, [found[5].expected.mean(), found[10].expected.mean()], share

@@ -57,7 +57,7 @@ def test_the_matched_image_is_at_rank_246_of_499(probe):
 
 def test_every_first_hit_is_of_the_wrong_modality(probe):
     found = wrong_modality(*probe, image_relevant=PAIRED)["image"]
-    assert found.wrong.mean() == found.wrong_modality.mean() == found.share_of_errors == 1
+    assert found.wrong.mean() == found.wrong_modality.mean() == found.fraction_of_errors == 1
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_offset_and_spread_removed_are_the_global_z(halves, probe, k, ceiling, g
     loss = decompose_merge_loss(
         *probe,
         image_relevant=PAIRED,
-        bank_text_scores=without_itself(text @ text.T),
-        bank_image_scores=without_itself(text @ image.T),
+        reference_text_scores=without_itself(text @ text.T),
+        reference_image_scores=without_itself(text @ image.T),
         k=k,
     )["image"]
     assert loss.recall[()].mean() == 0
@@ -98,8 +98,8 @@ def test_closing_the_offset_is_not_enough(halves, direction):
         scores[1],
         scores[0],
         **{f"{direction}_relevant": PAIRED},
-        bank_text_scores=banks[1],
-        bank_image_scores=banks[0],
+        reference_text_scores=banks[1],
+        reference_image_scores=banks[0],
     )[direction]
     recall = {removed: values.mean() for removed, values in loss.recall.items()}
     ceiling = loss.ceiling.mean()
@@ -108,7 +108,7 @@ def test_closing_the_offset_is_not_enough(halves, direction):
     assert recall["offset", "spread"] > 0.8 * ceiling
     # Hubness neither explains it nor replaces the spread.
     assert recall["offset", "hubness"] < 0.12
-    shares = loss.to_frame(n_resamples=500).set_index(["measure", "cause"]).loc["share of loss"]
+    shares = loss.to_frame(n_resamples=500).set_index(["measure", "cause"]).loc["fraction of loss"]
     assert shares.loc["offset", "ci_low"] > 0.4
     assert shares.loc["spread", "ci_low"] > 0.3
     assert shares.loc["hubness", "ci_low"] < 0 < shares.loc["hubness", "ci_high"]

@@ -11,7 +11,7 @@ from mmgap.scores import (
     dominance,
     dominance_over_relevant,
     ks_distance,
-    modality_share,
+    modality_fraction,
     score_distributions,
 )
 
@@ -72,7 +72,7 @@ def test_raw_cosine_shows_texts_only(scores):
     merged = np.concatenate([np.where(PAIRED, -np.inf, text), image], axis=1)
     top = np.argsort(-merged, axis=1, kind="stable")[:, :10]
     legs = np.where(top < 500, "text", "image")
-    assert modality_share(legs, k=10).mean() == pytest.approx(1.0, abs=5e-4)
+    assert modality_fraction(legs, k=10).mean() == pytest.approx(1.0, abs=5e-4)
 
 
 def test_rrf_of_disjoint_legs_ties_as_in_the_probe(features):

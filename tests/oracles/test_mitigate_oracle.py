@@ -53,7 +53,7 @@ def test_centring_and_a_scale_for_each_leg(halves):
     calibration, test = halves
     centring = MeanCentring().fit(calibration)
     fitted = fit_legs(
-        ZScoreNormaliser(reference="bank"), unmatched(centring.leg_scores(calibration))
+        ZScoreNormaliser(reference="calibration"), unmatched(centring.leg_scores(calibration))
     )
     scores = {leg: fitted[leg].transform(at) for leg, at in centring.leg_scores(test).items()}
     first, later, _ = measured(**without_itself(scores))

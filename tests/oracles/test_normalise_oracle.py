@@ -30,7 +30,7 @@ def halves():
 @pytest.mark.parametrize(
     ("normaliser", "at_1", "at_5_and_10", "text_share"),
     [
-        (ZScoreNormaliser(reference="bank"), [0.544] * 3, [0.776, 0.876], 0.347),
+        (ZScoreNormaliser(reference="calibration"), [0.544] * 3, [0.776, 0.876], 0.347),
         (QuantileNormaliser(), [0.528, 0.526, 0.524], [0.752, 0.856], 0.422),
         (ZScoreNormaliser(), [0.508] * 3, [0.804, 0.896], 0.388),
         (ZScoreNormaliser(ddof=1), [0.508] * 3, [0.804, 0.896], 0.388),
@@ -65,8 +65,8 @@ def test_calibrators_on_the_other_half(halves):
         fitted = fit_legs(calibrator, {"image": calibration["image"]}, {"image": PAIRED})
         table = calibrator_transfer(fitted["image"], {"test": (test["image"], PAIRED)})
         (row,) = table.to_dict("records")
-        assert row["share_relevant"] == 1 / HALF
-        skill = 1 - row["brier"] / row["brier_of_the_share"]
+        assert row["fraction_relevant"] == 1 / HALF
+        skill = 1 - row["brier"] / row["brier_of_base_rate"]
         assert skill > {"histogram": 0.05, "likelihood ratio, normal": 0.15}.get(name, 0.29), name
         if name == "likelihood ratio, normal":
             assert row["ece"] > 10 * row["ece_null"]
@@ -87,11 +87,11 @@ def test_platt_is_monotone_so_the_image_leg_keeps_its_recall(halves):
 
 def test_threshold_on_one_half_holds_on_the_other(halves):
     calibration, test = halves
-    found = find_threshold(calibration["image"], PAIRED, false_accept_rate=0.01, n_resamples=100)
+    found = find_threshold(calibration["image"], PAIRED, false_positive_rate=0.01, n_resamples=100)
     assert found.low <= found.value <= found.high
     assert found.bound <= 0.01
     (row,) = threshold_transfer(found, {"test": (test["image"], PAIRED)}).to_dict("records")
-    assert row["realised"] == pytest.approx(0.01, abs=0.002)
+    assert row["observed"] == pytest.approx(0.01, abs=0.002)
     # 99 of 100 unmatched pairs lie below .294, half of the matched ones above .310.
     assert found.value == pytest.approx(0.294, abs=0.01)
-    assert 0.5 < row["kept"] < 0.85
+    assert 0.5 < row["recall"] < 0.85

@@ -11,8 +11,8 @@ from mmgap.scores.normalise import NORMALISERS, MaxNormaliser, QuantileNormalise
 
 # Sixteenths: exact in floating point, negative too, and few enough to tie often.
 SCORES = st.lists(st.integers(-16, 16), min_size=1, max_size=12).map(lambda x: np.array(x) / 16)
-ALL = {**NORMALISERS, "bank max": MaxNormaliser(reference="bank")}
-QUERY = {name: normaliser for name, normaliser in ALL.items() if not name.startswith("bank")}
+ALL = {**NORMALISERS, "reference max": MaxNormaliser(reference="calibration")}
+QUERY = {name: normaliser for name, normaliser in ALL.items() if not name.startswith("reference")}
 SHIFT_FREE = ["min-max", "sum", "z", "dbsf", "dbsf clipped", "p1-p99", "rank", "borda"]
 
 
@@ -30,7 +30,9 @@ def test_no_order_is_reversed(name, scores, bank):
         assert np.ptp(found[scores == score]) <= 1e-12
 
 
-@pytest.mark.parametrize("name", ["min-max", "sum", "rank", "borda", "bank cdf", "dbsf clipped"])
+@pytest.mark.parametrize(
+    "name", ["min-max", "sum", "rank", "borda", "reference cdf", "dbsf clipped"]
+)
 @given(scores=SCORES, bank=SCORES)
 def test_the_range_is_as_told(name, scores, bank):
     found = normalised(name, scores, bank)

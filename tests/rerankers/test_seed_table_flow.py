@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from mmgap.cli import app
 from mmgap.corpus import load_corpus
 from mmgap.encoders import load_encoder
+from mmgap.index import embed
 from mmgap.rerankers import Content, Pair, load_reranker
-from mmgap.store import embed
 from mmgap.strategies import PUBLISHED
 from mmgap.strategies.pair_store import PairStore
 

@@ -18,7 +18,7 @@ from test_methods import vectors_of, without
 
 from mmgap.corpus.schema import Corpus, Document
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies import METHODS, Advice, Method, advise, format_advice, leaderboard
 from mmgap.strategies.advising.changes import (
     _budget_words,
@@ -33,7 +33,7 @@ from mmgap.strategies.advising.words import _agreement, _why
 from mmgap.strategies.two_stage import TwoStage
 
 N_QUERY, N_DOC = 80, 120
-FEW = ("raw, max", "z, mean", "bank z, mean", "platt, log-odds", "convex, raw", "RRF, k = 60")
+FEW = ("raw, max", "z, mean", "reference z, mean", "platt, log-odds", "convex, raw", "RRF, k = 60")
 
 
 def some(*names: str) -> list:
@@ -128,10 +128,12 @@ def test_scales_that_differ_need_more_than_the_raw_mean() -> None:
     equal = noisy(1.7, 1.7, n_query=110)
     text, image = (equal.legs[leg].embeddings.T for leg in ("text", "image"))
     wide = vectors_of(text, 20 * image, np.eye(110, N_DOC, dtype=bool))
-    advice = advise(wide, methods=some("z, mean", "bank z, mean", "platt, log-odds"), n_labels=None)
-    # z needs less than bank z, and that less than Platt; all three undo the factor.
+    advice = advise(
+        wide, methods=some("z, mean", "reference z, mean", "platt, log-odds"), n_labels=None
+    )
+    # z needs less than reference z, and that less than Platt; all three undo the factor.
     assert advice.method == "z, mean"
-    assert row(advice, "bank z, mean")["value"] == pytest.approx(
+    assert row(advice, "reference z, mean")["value"] == pytest.approx(
         row(advice, "z, mean")["value"], abs=0.08
     )
 
@@ -188,14 +190,14 @@ def test_correction_by_hand() -> None:
 
 
 def test_the_highest_value_of_less_effort_is_passed_over_for_want_of_certainty() -> None:
-    """z wins 17 queries and loses 6, bank z wins 10 and loses none: only the second is certain."""
+    """z wins 17 queries and loses 6, reference z wins 10 and loses none: only that is certain."""
 
     def entry(name: str, effort: int, won: int, lost: int) -> Entry:
         values = np.repeat([0.0, 1.0, 0.5], [lost, won, 60 - won - lost])
         return Entry(name, METHODS[name], effort, np.tile(values, (4, 1)), 0.0)
 
     leg = entry("text leg", 0, 0, 0)
-    z, bank_z = entry("z, mean", 2, 17, 6), entry("bank z, mean", 3, 10, 0)
+    z, bank_z = entry("z, mean", 2, 17, 6), entry("reference z, mean", 3, 10, 0)
     assert z.mean > bank_z.mean
     assert climb([leg, z, bank_z], 0.05, slice(None)) == [leg, bank_z]
 
@@ -204,13 +206,13 @@ def test_the_highest_value_of_less_effort_is_passed_over_for_want_of_certainty()
 
 
 def test_no_labels_no_method_that_needs_them() -> None:
-    names = ("platt, log-odds", "convex, raw", "bank z, mean")
+    names = ("platt, log-odds", "convex, raw", "reference z, mean")
     free = advise(noisy(1.7, 1.7), methods=some(*names))
     for name in ("platt, log-odds", "convex, raw"):
         assert not row(free, name)["allowed"]
         assert row(free, name)["why_not"] == "needs labels"
         assert row(free, name)["value"] > 0.5  # measured all the same
-    assert row(free, "bank z, mean")["allowed"]
+    assert row(free, "reference z, mean")["allowed"]
     assert "2 of 6 methods are not allowed here: needs labels (2)" in sentence(free, "not allowed")
     labelled = advise(noisy(1.7, 1.7), methods=some(*names), n_labels=None)
     assert labelled.table["allowed"].all()
@@ -595,7 +597,8 @@ def test_the_command_writes_and_prints(tmp_path: Path) -> None:
     image = rng.standard_normal((60, 8))
     np.save(tmp_path / "image.npy", image)
     np.save(tmp_path / "text.npy", image + 0.5 * rng.standard_normal((60, 8)))
-    pair = f"{tmp_path}/image.npy,{tmp_path}/text.npy"
+    np.save(tmp_path / "queries.npy", image + 0.5 * rng.standard_normal((60, 8)))
+    pair = f"{tmp_path}/image.npy,{tmp_path}/text.npy,{tmp_path}/queries.npy"
     options = ["--labels", "300", "--quiet", "--out", str(tmp_path / "results")]
     done = subprocess.run(
         [sys.executable, "-m", "mmgap.cli", "advise", "--corpus", pair, *options],

@@ -310,7 +310,7 @@ def test_unusable_pairs_are_refused():
 
 
 def test_fit_legs_fits_copies():
-    normaliser = ZScoreNormaliser(reference="bank")
+    normaliser = ZScoreNormaliser(reference="calibration")
     bank = {"text": np.array([[0.4, np.nan, 0.6]]), "image": np.array([0.1, 0.3])}
     legs = fit_legs(normaliser, bank)
     assert {leg: round(of.offset_, 9) for leg, of in legs.items()} == {"text": 0.5, "image": 0.2}
@@ -348,7 +348,7 @@ def test_ece_is_that_of_scikit_learns_curve(judged, strategy):
     p, y = judged
     share, mean = calibration_curve(y, p, n_bins=10, strategy=strategy)
     table = reliability_table({"leg": p}, {"leg": y}, bins=10, strategy=strategy)
-    assert table["share_relevant"].to_numpy() == pytest.approx(share)
+    assert table["fraction_relevant"].to_numpy() == pytest.approx(share)
     assert table["mean_probability"].to_numpy() == pytest.approx(mean)
     expected = table["n"].to_numpy() @ np.abs(share - mean) / len(p)
     found = calibration_error(p, y, bins=10, strategy=strategy)
@@ -423,7 +423,7 @@ def test_reliability_table_by_hand():
     assert table["low"].tolist() == [0.1, 0.9, 1]
     assert table["high"].tolist() == [0.2, 0.9, 1]
     assert table["mean_probability"].tolist() == pytest.approx([0.15, 0.9, 1])
-    assert table["share_relevant"].tolist() == [0.5, 1, 0]
+    assert table["fraction_relevant"].tolist() == [0.5, 1, 0]
     low, high = wilson_interval(1, 2)
     assert (table["ci_low"][0], table["ci_high"][0]) == (low, high)
     with pytest.raises(ValueError, match="has the legs"):

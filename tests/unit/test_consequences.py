@@ -69,10 +69,10 @@ def test_wrong_modality_in_both_directions(scored):
     # Query 1: a text comes first. Query 2: the text .6, which is not relevant, among those judged.
     assert found["image"].wrong.tolist() == [1, 1]
     assert found["image"].wrong_modality.tolist() == [1, 1]
-    assert found["image"].share_of_errors == 1
+    assert found["image"].fraction_of_errors == 1
     assert np.isnan(found["text"].wrong[0])
     assert found["text"].wrong[1] == found["text"].wrong_modality[1] == 0
-    assert np.isnan(found["text"].share_of_errors)
+    assert np.isnan(found["text"].fraction_of_errors)
 
 
 def test_an_error_within_the_right_modality_is_not_of_the_wrong_one():
@@ -83,7 +83,7 @@ def test_an_error_within_the_right_modality_is_not_of_the_wrong_one():
     )["image"]
     assert found.wrong.tolist() == [1, 1]
     assert found.wrong_modality.tolist() == [0, 1]
-    assert found.share_of_errors == 0.5
+    assert found.fraction_of_errors == 0.5
 
 
 def test_documents_that_share_the_first_place():

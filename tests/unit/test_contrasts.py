@@ -10,8 +10,8 @@ import pytest
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.evaluation.verdict import verdict
-from mmgap.store.vectors import Leg, Vectors
-from mmgap.strategies import merged_text_share, score_distributions
+from mmgap.index.vectors import Leg, Vectors
+from mmgap.strategies import merged_text_fraction, score_distributions
 from mmgap.strategies.contrasts import score_contrasts
 
 
@@ -38,7 +38,7 @@ def test_contrasts_are_those_counted_by_hand(vectors: Vectors) -> None:
             "text_above_image": 3 / 6,  # .8 beats both images, .6 one, .4 none
             "text_beats_relevant_image": 1 / 2,  # .8 and .4 against the image of d1, .5
             "image_beats_relevant_text": 1.0,  # .7 against the text of d1, .6
-            "text_share": 1 / 2,  # .8 (text), .7 (image)
+            "text_fraction": 1 / 2,  # .8 (text), .7 (image)
             "sd_text_minus_image": np.std([0.8, 0.6, 0.4]) - 0.1,
         },
         rel=1e-5,
@@ -53,7 +53,7 @@ def test_contrasts_agree_with_the_pooled_distributions(vectors: Vectors) -> None
     assert value["text_above_image"] == pytest.approx(pooled.dominance)
     for measure in ("text_beats_relevant_image", "image_beats_relevant_text"):
         assert value[measure] == pytest.approx(getattr(pooled, measure))
-    assert value["text_share"] == pytest.approx(merged_text_share(vectors).mean())
+    assert value["text_fraction"] == pytest.approx(merged_text_fraction(vectors).mean())
 
 
 def test_contrasts_without_the_relevant_text(vectors: Vectors) -> None:
@@ -68,7 +68,7 @@ def test_contrasts_without_the_relevant_text(vectors: Vectors) -> None:
             "text_above_image": 2 / 4,  # .8 beats both images, .4 none
             "text_beats_relevant_image": 1 / 2,
             "image_beats_relevant_text": np.nan,
-            "text_share": 1 / 2,
+            "text_fraction": 1 / 2,
             "sd_text_minus_image": 0.2 - 0.1,
         },
         rel=1e-5,
@@ -84,7 +84,7 @@ def test_contrasts_of_a_query_with_no_text_left(vectors: Vectors) -> None:
         "text_above_image": 0,
         "text_beats_relevant_image": 0,
         "image_beats_relevant_text": 0,
-        "text_share": 1,
+        "text_fraction": 1,
         "sd_text_minus_image": 0,
     }
 

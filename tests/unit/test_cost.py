@@ -16,7 +16,7 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     CostedRun,
     PairScorer,

@@ -29,8 +29,8 @@ def parts(text, image, bank_text, bank_image, relevant, leg="image", **options):
         text,
         image,
         **{f"{leg}_relevant": relevant},
-        bank_text_scores=bank_text,
-        bank_image_scores=bank_image,
+        reference_text_scores=bank_text,
+        reference_image_scores=bank_image,
         **options,
     )
     assert list(found) == [leg]
@@ -127,8 +127,8 @@ def test_against_brute_force():
         image,
         text_relevant,
         image_relevant,
-        bank_text_scores=bank_text,
-        bank_image_scores=bank_image,
+        reference_text_scores=bank_text,
+        reference_image_scores=bank_image,
         k=2,
         n_neighbours=4,
     )
@@ -166,7 +166,12 @@ def test_parts_sum_to_the_loss(seed, k, shift, scale):
     for matrix in relevant:
         matrix[0, 0] = True
     losses = decompose_merge_loss(
-        text, image, *relevant, bank_text_scores=bank_text, bank_image_scores=bank_image, k=k
+        text,
+        image,
+        *relevant,
+        reference_text_scores=bank_text,
+        reference_image_scores=bank_image,
+        k=k,
     )
     assert list(losses) == ["text", "image"]
     for loss in losses.values():
@@ -197,8 +202,8 @@ def test_table(legs):
     half = 1.96 * np.sqrt(p * (1 - p) / N_QUERY)
     assert ceiling["ci_low"] == pytest.approx(p - half, abs=0.04)
     assert ceiling["ci_high"] == pytest.approx(p + half, abs=0.04)
-    assert row.loc["share of loss", "value"].sum() == pytest.approx(1)
-    share = row.loc["share of loss", "offset"]
+    assert row.loc["fraction of loss", "value"].sum() == pytest.approx(1)
+    share = row.loc["fraction of loss", "offset"]
     assert share["ci_low"] <= share["value"] <= share["ci_high"]
     assert (row["n"] == N_QUERY).all()
 
@@ -208,7 +213,7 @@ def test_no_loss_has_no_shares(legs):
     _, loss = parts(wrong, right + 5 * relevant, bank, bank, relevant)
     row = loss.to_frame(n_resamples=50).set_index(["measure", "cause"])
     assert row.loc[("part", "loss"), "value"] == 0
-    assert row.loc["share of loss", ["value", "ci_low", "ci_high"]].isna().all(axis=None)
+    assert row.loc["fraction of loss", ["value", "ci_low", "ci_high"]].isna().all(axis=None)
 
 
 def test_a_leg_without_spread_is_not_scaled(legs):
@@ -221,16 +226,18 @@ def test_a_leg_without_spread_is_not_scaled(legs):
 
 def test_unusable_input_is_refused(legs):
     (text, image), bank, relevant = legs
-    banks = {"bank_text_scores": bank, "bank_image_scores": bank}
+    banks = {"reference_text_scores": bank, "reference_image_scores": bank}
     with pytest.raises(ValueError, match="no query has a relevant document"):
         decompose_merge_loss(text, image, **banks)
     with pytest.raises(ValueError, match="k and n_neighbours must be at least 1; got 0 and 16"):
         decompose_merge_loss(text, image, relevant, **banks, k=0)
-    with pytest.raises(ValueError, match=r"bank_image_scores \(80, 39\) must hold the same"):
+    with pytest.raises(ValueError, match=r"reference_image_scores \(80, 39\) must hold the same"):
         decompose_merge_loss(
-            text, image, relevant, bank_text_scores=bank, bank_image_scores=bank[:, 1:]
+            text, image, relevant, reference_text_scores=bank, reference_image_scores=bank[:, 1:]
         )
     holed = bank.copy()
     holed[:, 7] = np.nan
-    with pytest.raises(ValueError, match="text 7 has no score in bank_text_scores"):
-        decompose_merge_loss(text, image, relevant, bank_text_scores=holed, bank_image_scores=bank)
+    with pytest.raises(ValueError, match="text 7 has no score in reference_text_scores"):
+        decompose_merge_loss(
+            text, image, relevant, reference_text_scores=holed, reference_image_scores=bank
+        )

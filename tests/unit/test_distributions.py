@@ -10,7 +10,7 @@ from mmgap.scores import (
     dominance,
     dominance_over_relevant,
     ks_distance,
-    modality_share,
+    modality_fraction,
     overlap,
     score_distributions,
 )
@@ -116,10 +116,10 @@ def test_what_is_not_known_is_nan():
 
 def test_modality_share_skips_empty_places():
     legs = np.array([["text", "image", ""], ["image", "image", "text"], ["", "", ""]])
-    share = modality_share(legs, k=3)
+    share = modality_fraction(legs, k=3)
     assert share[:2].tolist() == [1 / 2, 1 / 3]
     assert np.isnan(share[2])
-    assert modality_share(legs, "image", k=2)[:2].tolist() == [1 / 2, 1]
+    assert modality_fraction(legs, "image", k=2)[:2].tolist() == [1 / 2, 1]
 
 
 def test_unusable_input_is_refused():
@@ -137,4 +137,4 @@ def test_unusable_input_is_refused():
     with pytest.raises(ValueError, match="no query has both"):
         dominance_over_relevant(good, good, np.array([[False, False]]))
     with pytest.raises(ValueError, match="n_query, depth"):
-        modality_share(np.array(["text"]))
+        modality_fraction(np.array(["text"]))

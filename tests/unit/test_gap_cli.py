@@ -101,7 +101,7 @@ def test_the_bundled_corpus_brings_its_calibration_queries(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """In this process, with what takes long replaced: which queries become the bank."""
-    import mmgap.store
+    import mmgap.index
     import mmgap.strategies
     from mmgap.cli import gap
 
@@ -115,7 +115,7 @@ def test_the_bundled_corpus_brings_its_calibration_queries(
         corpus = encoder = "stub"
 
     seen = []
-    monkeypatch.setattr(mmgap.store, "embed", lambda pool, _, **__: pool)
+    monkeypatch.setattr(mmgap.index, "embed", lambda pool, _, **__: pool)
     monkeypatch.setattr(
         mmgap.strategies,
         "gap_report",

@@ -20,7 +20,7 @@ from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.gap.registry import MEASURES
 from mmgap.gap.uncertainty import SmallSampleWarning, interval
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import GapReport, gap_report
 from mmgap.strategies.gap_consequences import _cross_fitted, consequences
 
@@ -211,8 +211,8 @@ def test_each_half_is_judged_with_the_other_as_bank() -> None:
         mg.scores.decompose_merge_loss(
             *(found[leg][judged] for leg in ("text", "image")),
             *(good[leg][judged] for leg in ("text", "image")),
-            bank_text_scores=found["text"][bank],
-            bank_image_scores=found["image"][bank],
+            reference_text_scores=found["text"][bank],
+            reference_image_scores=found["image"][bank],
         )
         for judged, bank in ((first, second), (second, first))
     ]

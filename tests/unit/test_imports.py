@@ -14,8 +14,8 @@ import mmgap
 
 PACKAGE = Path(mmgap.__file__).parent
 
-FREE = {"_compat", "errors", "paths", "provenance", "settings"}
-SOURCES = ["corpus", "encoders", "store", "search", "rerankers"]
+FREE = {"_compat", "arrays", "errors", "paths", "provenance", "settings"}
+SOURCES = ["corpus", "encoders", "index", "rerankers"]
 SCIENCE = ["scores", "fusion", "evaluation", "gap", "mitigate"]
 # "" is mmgap/__init__.py
 FACE = [
@@ -39,7 +39,7 @@ DEFINES_TORCH_MODULES = {"encoders/mini.py", "rerankers/mini_network.py"}
 
 
 def room_of(module: str) -> str:
-    """The room of a dotted name: ``mmgap.store.embed`` is in ``store``."""
+    """The room of a dotted name: ``mmgap.index.embed`` is in ``index``."""
     return f"{module}.".split(".")[1]
 
 
@@ -95,7 +95,7 @@ def test_every_room_is_known() -> None:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("corpus/edis.py", "from mmgap.store import embed"),
+        ("corpus/edis.py", "from mmgap.index import embed"),
         ("corpus/edis.py", "import mmgap.encoders.base as base"),
         ("corpus/edis.py", "from mmgap import encoders"),
         ("corpus/edis.py", "from ..store.vectors import Leg"),
@@ -103,13 +103,13 @@ def test_every_room_is_known() -> None:
         ("scores/normalise.py", "from mmgap.corpus.schema import Corpus"),
         ("scores/normalise.py", "def f():\n    from mmgap.fusion import combine"),
         ("evaluation/measures.py", "from mmgap.scores import distributions"),
-        ("gap/rmg.py", "if TYPE_CHECKING:\n    from mmgap.store.vectors import Vectors"),
-        ("store/embed.py", "try:\n    import mmgap.strategies\nexcept ImportError:\n    pass"),
-        ("store/embed.py", "from mmgap import load_corpus"),
+        ("gap/rmg.py", "if TYPE_CHECKING:\n    from mmgap.index.vectors import Vectors"),
+        ("index/embed.py", "try:\n    import mmgap.strategies\nexcept ImportError:\n    pass"),
+        ("index/embed.py", "from mmgap import load_corpus"),
         ("strategies/run.py", "from mmgap.plots import style"),
         ("plots/style.py", "from mmgap.cli import main"),
         ("paths.py", "from mmgap.corpus import Corpus"),
-        ("errors.py", "from mmgap.store import Leg"),
+        ("errors.py", "from mmgap.index import Leg"),
     ],
 )
 def test_a_planted_violation_is_found(path: str, source: str) -> None:
@@ -121,10 +121,10 @@ def test_a_planted_violation_is_found(path: str, source: str) -> None:
     [
         ("corpus/edis.py", "from .schema import Corpus\nfrom mmgap.errors import CorpusError"),
         ("corpus/__init__.py", "from .schema import Corpus\nfrom ..errors import CorpusError"),
-        ("store/embed.py", "from mmgap import paths\nimport mmgap.corpus.schema, json"),
-        ("strategies/run.py", "from mmgap.scores import x\nfrom mmgap.search import top_k"),
+        ("index/embed.py", "from mmgap import paths\nimport mmgap.corpus.schema, json"),
+        ("strategies/run.py", "from mmgap.scores import x\nfrom mmgap.index import top_k"),
         ("cli.py", "from mmgap import __version__, plots, report"),
-        ("store/embed.py", "import mmgap_elsewhere"),
+        ("index/embed.py", "import mmgap_elsewhere"),
     ],
 )
 def test_what_is_allowed_is_not_reported(path: str, source: str) -> None:
@@ -184,7 +184,7 @@ def test_import_is_quick_and_light() -> None:
     assert not HEAVY & set(runs[0][1].split())
 
 
-@pytest.mark.parametrize("room", ["corpus", "encoders", "store", "search", *SCIENCE])
+@pytest.mark.parametrize("room", ["corpus", "encoders", "index", *SCIENCE])
 def test_a_room_is_light(room: str) -> None:
     loaded = set(run(f"import sys, mmgap.{room}; print(*sys.modules)").split())
     assert not HEAVY & loaded

@@ -101,7 +101,7 @@ def test_without_labels_it_is_the_label_free_merge() -> None:
         table = label_budget(*pools, budgets=(0,), n_draws=3)
         for way in WAYS:
             found = row(table, way, 0)
-            assert found["value"] == pytest.approx(row(table, "bank z, mean")["value"])
+            assert found["value"] == pytest.approx(row(table, "reference z, mean")["value"])
             assert found["text_weight"] == 0.5
             assert found["draw_low"] == found["draw_high"] == pytest.approx(found["value"])
 
@@ -202,7 +202,7 @@ def curve(panels=("mini-clip, (a) new styles", "mini-siglip, (b) new concepts"))
         (panel, name, np.nan, "recall@10", v := 0.5 - 0.05 * i, v - 0.03, v + 0.03)
         for panel in panels
         for i, name in enumerate(
-            ("bank z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
+            ("reference z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
         )
     ]
     columns = ["panel", "method", "n_labels", "measure", "value", "ci_low", "ci_high"]

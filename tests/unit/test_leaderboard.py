@@ -201,7 +201,8 @@ def test_the_command_writes_and_prints(tmp_path: Path) -> None:
     image = rng.standard_normal((60, 8))
     np.save(tmp_path / "image.npy", image)
     np.save(tmp_path / "text.npy", image + 0.5 * rng.standard_normal((60, 8)))
-    pair = f"{tmp_path}/image.npy,{tmp_path}/text.npy"
+    np.save(tmp_path / "queries.npy", image + 0.5 * rng.standard_normal((60, 8)))
+    pair = f"{tmp_path}/image.npy,{tmp_path}/text.npy,{tmp_path}/queries.npy"
     for command, name in (("leaderboard", "leaderboard.csv"), ("label-budget", "label_budget.csv")):
         options = ["--draws", "5"] if command == "label-budget" else ["--top", "4"]
         options += ["--quiet", "--out", str(tmp_path / "results")]

@@ -11,7 +11,7 @@ from mmgap.encoders.max_sim import max_sim
 from mmgap.encoders.similarity import pair_similarity, similarity
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import EncoderError
-from mmgap.search import top_k
+from mmgap.index import top_k
 
 
 def ragged(rng: np.random.Generator, n: int, longest: int = 6, dim: int = 4) -> TokenVectors:
@@ -206,7 +206,7 @@ def test_pairs_are_scored_as_all_are(kind: str, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("k", [1, 4, 30])
 def test_top_k_of_tokens(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small whole numbers, so scores are exact and ties are many."""
-    monkeypatch.setattr("mmgap.search.exact._SCORES_AT_ONCE", 40)
+    monkeypatch.setattr("mmgap.index.search._SCORES_AT_ONCE", 40)
     rng = np.random.default_rng(0)
     queries, documents = (
         TokenVectors(rng.integers(-2, 3, vectors.tokens.shape), vectors.offsets)

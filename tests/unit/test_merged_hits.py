@@ -111,7 +111,7 @@ def legs(seed, n_query=12, n_doc=9):
 def test_a_cure_is_fitted_on_what_its_kind_asks_for():
     scores, bank, good = legs(0), legs(1), legs(2)["text"] > 2
     by_list = cure_scores(NORMALISERS["z"], scores, bank)
-    by_bank = cure_scores(NORMALISERS["bank z"], scores, bank)
+    by_bank = cure_scores(NORMALISERS["reference z"], scores, bank)
     for leg in scores:
         mean, sd = scores[leg].mean(1, keepdims=True), scores[leg].std(1, keepdims=True)
         np.testing.assert_allclose(by_list[leg], (scores[leg] - mean) / sd)
@@ -125,7 +125,7 @@ def test_a_cure_is_fitted_on_what_its_kind_asks_for():
 def test_no_cure_leaves_scores_and_no_estimator_is_changed():
     scores = {leg: values.astype(np.float32) for leg, values in legs(0).items()}
     assert cure_scores(None, scores, {})["text"].dtype == np.float64
-    cure = ZScoreNormaliser(reference="bank")
+    cure = ZScoreNormaliser(reference="calibration")
     cure_scores(cure, scores, legs(1))
     assert not hasattr(cure, "offset_")
 
@@ -156,7 +156,7 @@ def test_curve_agrees_with_sklearn():
     np.testing.assert_allclose(wide["precision"], precision[:-1])
     np.testing.assert_allclose(wide["recall"], recall[:-1])
     false = [(scores[there & ~good] >= value).mean() for value in at]
-    np.testing.assert_allclose(wide["false accept rate"], false)
+    np.testing.assert_allclose(wide["false positive rate"], false)
     accepted = table[table["measure"] == "recall"]["n_accepted"]
     np.testing.assert_array_equal(accepted, [(scores[there] >= value).sum() for value in at])
 

@@ -11,7 +11,7 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
 from mmgap.fusion import comb_mean
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     METHODS,
     PROBE_METHODS,
@@ -194,9 +194,9 @@ def test_bank_statistics_come_from_calibration() -> None:
     """Bank of the text leg: 0 and 2, mean 1, deviation 1; of the image leg: 10 and 30."""
     bank = vectors_of([[0.0, 2.0]], [[10.0, 30.0]], [[True, False]])
     test = vectors_of([[3.0, 1.0]], [[20.0, 40.0]], [[True, False]])
-    found = METHODS["bank z, mean"].fit(bank).scores(test)
+    found = METHODS["reference z, mean"].fit(bank).scores(test)
     np.testing.assert_allclose(found, [[(2 + 0) / 2, (0 + 2) / 2]])
-    np.testing.assert_allclose(METHODS["bank z, max"].fit(bank).scores(test), [[2, 2]])
+    np.testing.assert_allclose(METHODS["reference z, max"].fit(bank).scores(test), [[2, 2]])
 
 
 def test_lists_only_methods_do_not_look_up() -> None:
@@ -238,7 +238,7 @@ def test_one_mitigation_is_fitted_once_for_a_pool(monkeypatch: pytest.MonkeyPatc
     once = MeanCentring.fit
     monkeypatch.setattr(MeanCentring, "fit", lambda *args: fits.append(1) or once(*args))
     pool = Pool(drawn())
-    for name in ("mean centring, mean", "mean centring, max", "mean centring + bank z, mean"):
+    for name in ("mean centring, mean", "mean centring, max", "mean centring + reference z, mean"):
         METHODS[name].fit(pool).run(pool)
     assert len(fits) == 1
 

@@ -9,8 +9,8 @@ from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
 from mmgap.evaluation import evaluate
 from mmgap.gap import k_occurrence, l2m
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.mitigate import NNN, C3Collapse, MeanCentring, QBNorm
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies.mixed_documents import rank_mixed_documents
 from mmgap.strategies.mixed_index import MixedIndex, count_places
 

@@ -28,8 +28,8 @@ NAN = np.nan
 @parametrize_with_checks(
     [
         *NORMALISERS.values(),
-        MaxNormaliser(reference="bank"),
-        DBSFNormaliser(reference="bank"),
+        MaxNormaliser(reference="calibration"),
+        DBSFNormaliser(reference="calibration"),
         QuantileNormaliser(reference="query"),
     ]
 )
@@ -228,9 +228,9 @@ def lists():
 @pytest.mark.parametrize(
     ("normaliser", "scaler"),
     [
-        (MinMaxNormaliser(reference="bank"), MinMaxScaler()),
-        (MinMaxNormaliser(reference="bank", clip=True), MinMaxScaler(clip=True)),
-        (ZScoreNormaliser(reference="bank"), StandardScaler()),
+        (MinMaxNormaliser(reference="calibration"), MinMaxScaler()),
+        (MinMaxNormaliser(reference="calibration", clip=True), MinMaxScaler(clip=True)),
+        (ZScoreNormaliser(reference="calibration"), StandardScaler()),
     ],
     ids=repr,
 )
@@ -264,23 +264,23 @@ def test_bank_statistics_by_hand():
     found = {
         name: clone(normaliser).fit(bank).transform(at)[0].tolist()
         for name, normaliser in NORMALISERS.items()
-        if name.startswith("bank ")
+        if name.startswith("reference ")
     }
-    assert found["bank min-max"] == [0, 1.5]
-    assert found["bank tmm"] == pytest.approx([2 / 6, 8 / 6])
+    assert found["reference min-max"] == [0, 1.5]
+    assert found["reference tmm"] == pytest.approx([2 / 6, 8 / 6])
     # Mean 8/3; squares 25/9 + 4/9 + 49/9 = 78/9, over three.
-    assert found["bank z"] == pytest.approx(
+    assert found["reference z"] == pytest.approx(
         [(-5 / 3) / np.sqrt(26 / 9), (13 / 3) / np.sqrt(26 / 9)]
     )
-    assert found["bank cdf"] == pytest.approx([1 / 6, 1])
-    assert found["bank p1-p99"] == pytest.approx([(1 - 1.02) / 3.92, (7 - 1.02) / 3.92])
-    assert MaxNormaliser(reference="bank").fit(bank).transform(at).tolist() == [[0.2, 1.4]]
+    assert found["reference cdf"] == pytest.approx([1 / 6, 1])
+    assert found["reference p1-p99"] == pytest.approx([(1 - 1.02) / 3.92, (7 - 1.02) / 3.92])
+    assert MaxNormaliser(reference="calibration").fit(bank).transform(at).tolist() == [[0.2, 1.4]]
 
 
 def test_a_bank_of_one_score_has_no_spread():
     for normaliser in (
-        ZScoreNormaliser(reference="bank", equal="raw", single=9.0),
-        MinMaxNormaliser(reference="bank", equal="raw", single=9.0),
+        ZScoreNormaliser(reference="calibration", equal="raw", single=9.0),
+        MinMaxNormaliser(reference="calibration", equal="raw", single=9.0),
     ):
         assert normaliser.fit([[0.5]]).transform([[0.1, 0.2]]).tolist() == [[9, 9]]
         assert normaliser.fit([[0.5], [0.5]]).transform([[0.1, 0.2]]).tolist() == [[0.1, 0.2]]
@@ -291,7 +291,7 @@ def test_a_bank_of_one_score_has_no_spread():
 def test_lists_need_no_fit_and_banks_do():
     scores = np.array([[0.1, 0.3]])
     assert MinMaxNormaliser().transform(scores).tolist() == [[0, 1]]
-    for name in ("bank z", "bank cdf"):
+    for name in ("reference z", "reference cdf"):
         with pytest.raises(NotFittedError):
             clone(NORMALISERS[name]).transform(scores)
 
@@ -299,9 +299,9 @@ def test_lists_need_no_fit_and_banks_do():
 def test_lists_of_another_length_need_a_bank_of_one_column():
     bank = np.array([[0.1, 0.3, 0.5]])
     with pytest.raises(ValueError, match="is expecting 3") as refused:
-        ZScoreNormaliser(reference="bank").fit(bank).transform(bank[:, :2])
+        ZScoreNormaliser(reference="calibration").fit(bank).transform(bank[:, :2])
     assert "reshape(-1, 1)" in refused.value.__notes__[0]
-    fitted = ZScoreNormaliser(reference="bank").fit(bank.reshape(-1, 1))
+    fitted = ZScoreNormaliser(reference="calibration").fit(bank.reshape(-1, 1))
     assert fitted.transform(bank[:, 1:2]).item() == pytest.approx(0, abs=1e-12)
 
 

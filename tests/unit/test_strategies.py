@@ -11,18 +11,19 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MissingLegWarning, MmgapError
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     TRIVIAL,
     Strategy,
     find_candidates,
-    merged_text_share,
+    merged_text_fraction,
     relevance,
     run_strategies,
     score_contrasts,
     score_distributions,
 )
 from mmgap.strategies.distributions import distribution_frame
+from mmgap.strategies.pool import Pool
 
 
 def unit(*angles_deg: float) -> np.ndarray:
@@ -150,7 +151,7 @@ def test_relevance_and_distributions_follow_the_judgments(vectors: Vectors) -> N
 
 def test_text_share_of_a_merged_index(vectors: Vectors) -> None:
     # Best three of both legs: text 10, image 20, text 30.
-    assert merged_text_share(vectors, k=3) == pytest.approx([2 / 3])
+    assert merged_text_fraction(vectors, k=3) == pytest.approx([2 / 3])
 
 
 def test_names_must_differ(vectors: Vectors) -> None:
@@ -202,10 +203,26 @@ def test_a_pair_left_out_has_no_score(kind: str, request: pytest.FixtureRequest)
 
 
 @pytest.mark.parametrize("kind", ["vectors", "late"])
-def test_the_next_document_takes_the_place_of_a_pair_left_out(
+def test_a_leg_with_a_hole_is_not_ranked(kind: str, request: pytest.FixtureRequest) -> None:
+    less = leave_out(request.getfixturevalue(kind), ("d0", "text"))
+    assert less.ranked_legs == ("image",)
+    assert list(find_candidates(less, depth=4).scores) == ["image"]
+    with pytest.warns(MissingLegWarning, match="no text leg can be ranked where queries are the"):
+        runs = run_strategies(less)
+    assert [run.name for run in runs] == ["image leg"]
+    for strategy in (Strategy("t", ("text",)), Strategy("mean", combine="mean")):
+        with pytest.raises(MmgapError, match=r"'q' must not meet the text of document 'd0'"):
+            run_strategies(less, [strategy])
+    with pytest.raises(MmgapError, match="bring queries of your own"):
+        Pool(less)
+
+
+@pytest.mark.parametrize("kind", ["vectors", "late"])
+def test_a_document_left_out_of_both_legs_leaves_no_hole(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    less = leave_out(request.getfixturevalue(kind), ("d0", "text"))
+    less = leave_out(request.getfixturevalue(kind), ("d0", "text"), ("d0", "image"))
+    assert less.ranked_legs == ("text", "image")
     found = find_candidates(less, depth=1)
     assert found.documents[0].tolist() == [1, 2]  # text 30 degrees instead of 10; image 20
     assert found.listed["text"][0].tolist() == [True, False]
@@ -214,21 +231,9 @@ def test_the_next_document_takes_the_place_of_a_pair_left_out(
     )
 
 
-def test_a_document_left_out_of_one_leg_keeps_the_other(vectors: Vectors) -> None:
-    less = leave_out(vectors, ("d0", "text"))
-    found = find_candidates(less, depth=4)
-    (row,) = np.flatnonzero(found.documents[0] == 0)
-    assert np.isnan(found.scores["text"][0, row])
-    assert found.scores["image"][0, row] == pytest.approx(cos(80), abs=1e-6)
-    assert ranking(less, Strategy("mean", combine="mean"))["d0"] == pytest.approx(cos(80), abs=1e-6)
-    assert ranking(less, Strategy("rrf", combine="rrf"))["d0"] == pytest.approx(1 / (60 + 4))
-
-
 def test_lists_end_where_nothing_more_counts(vectors: Vectors) -> None:
-    less = leave_out(vectors, ("d0", "text"), ("d1", "text"))
-    assert list(ranking(less, Strategy("t", ("text",)))) == ["d2"]
-    nothing = leave_out(vectors, ("d0", "text"), ("d1", "text"), ("d2", "text"))
-    assert ranking(nothing, Strategy("t", ("text",))) == {}
+    gone = [(name, leg) for name in ("d0", "d1") for leg in ("text", "image")]
+    assert list(ranking(leave_out(vectors, *gone), Strategy("t", ("text",)))) == ["d2"]
 
 
 def test_measures_do_not_see_pairs_left_out(vectors: Vectors) -> None:
@@ -237,10 +242,10 @@ def test_measures_do_not_see_pairs_left_out(vectors: Vectors) -> None:
     assert found.samples["text"].n == 2
     assert found.text_beats_relevant_image == 0  # of d1 alone, 30 against 20 degrees
     # Best three of what is left: image 20, text 30, image 40.
-    assert merged_text_share(less, k=3) == pytest.approx([1 / 3])
-    assert merged_text_share(less, k=9) == pytest.approx([2 / 6])  # there are no more
+    assert merged_text_fraction(less, k=3) == pytest.approx([1 / 3])
+    assert merged_text_fraction(less, k=9) == pytest.approx([2 / 6])  # there are no more
     nothing = leave_out(vectors, ("d0", "text"), ("d1", "text"), ("d2", "text"))
-    assert merged_text_share(nothing, k=3) == [0]
+    assert merged_text_fraction(nothing, k=3) == [0]
 
 
 # Late interaction
@@ -260,7 +265,7 @@ def test_late_interaction_has_the_distributions_of_its_scores(
 ) -> None:
     one, other = (score_distributions(item).to_frame()["value"] for item in (vectors, late))
     np.testing.assert_allclose(one, other, atol=1e-6)
-    np.testing.assert_allclose(merged_text_share(late, k=3), [2 / 3])
+    np.testing.assert_allclose(merged_text_fraction(late, k=3), [2 / 3])
     one, other = (score_contrasts(item)["value"] for item in (vectors, late))
     np.testing.assert_allclose(one, other, atol=1e-6)
 
@@ -314,6 +319,6 @@ def test_one_leg_is_described_and_compared_with_nothing(
         both["sample"].str.startswith("text") & (both["sample"] != "text against image")
     ]
     assert alone.to_dict("records") == expected.to_dict("records")
-    for ask in (score_distributions, score_contrasts, merged_text_share):
+    for ask in (score_distributions, score_contrasts, merged_text_fraction):
         with pytest.raises(MmgapError, match="needs both legs; 'words' has no image leg"):
             ask(text_only)

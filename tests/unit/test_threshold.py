@@ -46,11 +46,11 @@ def by_brute_force(scores, relevant, measure, target, confidence):
         ("precision", 0.6),
         ("precision", 0.85),
         ("precision", 0.99),
-        ("false_accept_rate", 0.2),
-        ("false_accept_rate", 0.05),
-        ("false_accept_rate", 0.01),
-        ("false_accept_rate", 0.003),
-        ("false_accept_rate", 0.002),
+        ("false_positive_rate", 0.2),
+        ("false_positive_rate", 0.05),
+        ("false_positive_rate", 0.01),
+        ("false_positive_rate", 0.003),
+        ("false_positive_rate", 0.002),
     ],
 )
 def test_the_smallest_threshold(pairs, measure, target, confidence):
@@ -65,7 +65,7 @@ def test_the_smallest_threshold(pairs, measure, target, confidence):
     if value is not None:
         scores, relevant = pairs
         accepted = scores >= value
-        assert found.kept == pytest.approx(
+        assert found.recall == pytest.approx(
             (accepted & relevant)[:, 1:].sum() / relevant[:, 1:].sum()
         )
         assert (found.n_accepted, found.n_pairs) == (accepted.sum(), 60 * 19)
@@ -89,27 +89,27 @@ def test_none_has_a_reason(pairs):
         none.accept(np.array([0.5]))
     # (1 - .05)^n <= .05 for n >= 58.4: with 20 others nothing can be promised.
     scores, relevant = np.linspace(0, 1, 40), np.arange(40) >= 20
-    few = find_threshold(scores, relevant, false_accept_rate=0.05)
+    few = find_threshold(scores, relevant, false_positive_rate=0.05)
     assert few.reason == (
-        "20 irrelevant pairs are too few: even no false accept among them leaves the rate's upper "
-        "bound above 0.05; at least 59 are needed"
+        "20 irrelevant pairs are too few: even no false positive among them leaves the rate's "
+        "upper bound above 0.05; at least 59 are needed"
     )
     assert (few.found, few.low, few.high) == (0, None, None)
     enough = np.linspace(0, 1, 79)
-    assert find_threshold(enough, np.arange(79) >= 59, false_accept_rate=0.05).value == enough[59]
-    assert find_threshold(enough, np.arange(79) >= 58, false_accept_rate=0.05).value is None
-    # (1 - .5)^2 is .25 exactly: no false accept out of two is promised, one is not.
+    assert find_threshold(enough, np.arange(79) >= 59, false_positive_rate=0.05).value == enough[59]
+    assert find_threshold(enough, np.arange(79) >= 58, false_positive_rate=0.05).value is None
+    # (1 - .5)^2 is .25 exactly: no false positive out of two is promised, one is not.
     exact = find_threshold(
         np.array([0.1, 0.2, 0.3]),
         np.array([0, 0, 1]),
-        false_accept_rate=0.5,
+        false_positive_rate=0.5,
         confidence=0.75,
     )
     assert exact.value == 0.3
     # The best score belongs to others that are too many already.
     tied = find_threshold(np.array([1.0] * 9 + [0.0] * 91), np.arange(100) >= 99,
-                          false_accept_rate=0.05)  # fmt: skip
-    assert tied.reason == "the highest score, 1, alone has 9 false accepts of 1 allowed"
+                          false_positive_rate=0.05)  # fmt: skip
+    assert tied.reason == "the highest score, 1, alone has 9 false positives of 1 allowed"
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -144,7 +144,7 @@ def test_the_false_accept_rate_is_kept_as_often_as_promised():
     for _ in range(2000):
         scores = np.append(rng.random(200), 2.0)  # one relevant pair above all others
         found = find_threshold(
-            scores, scores > 1, false_accept_rate=0.1, confidence=0.9, n_resamples=0
+            scores, scores > 1, false_positive_rate=0.1, confidence=0.9, n_resamples=0
         )
         # Acceptance starts at a score drawn; the next other below it is the one that failed.
         broken += 1 - min(found.value, 1) > 0.1
@@ -165,7 +165,7 @@ def test_precision_is_kept_about_as_often_as_promised():
 
 
 def test_more_confidence_never_accepts_more(pairs):
-    for target in ({"precision": 0.6}, {"false_accept_rate": 0.05}):
+    for target in ({"precision": 0.6}, {"false_positive_rate": 0.05}):
         values = [
             find_threshold(*pairs, **target, confidence=confidence, n_resamples=0).value
             for confidence in (0.6, 0.8, 0.95, 0.99)
@@ -193,22 +193,22 @@ def test_transfer_of_a_threshold_by_hand():
                                          "nothing": nothing})  # fmt: skip
     assert table["corpus"].tolist() == ["own", "other", "nothing"]
     assert (table["threshold"] == 0.8).all()
-    assert (table["promised"] == 0.9).all()
-    assert table["realised"][:2].tolist() == [1, 0.5]
-    assert np.isnan(table["realised"][2])
-    assert table["holds"].tolist() == [True, False, False]
-    assert table["kept"].tolist() == pytest.approx([1, 2 / 3, 0])
+    assert (table["target"] == 0.9).all()
+    assert table["observed"][:2].tolist() == [1, 0.5]
+    assert np.isnan(table["observed"][2])
+    assert table["reached"].tolist() == [True, False, False]
+    assert table["recall"].tolist() == pytest.approx([1, 2 / 3, 0])
     assert table["n_accepted"].tolist() == [60, 4, 0]
     assert table["n_pairs"].tolist() == [120, 9, 2]
     # Queries drawn anew: from no relevant pair accepted to none but relevant ones.
     assert (table["ci_low"][1], table["ci_high"][1]) == (0, 1)
     assert np.isnan(table["ci_low"][2])
-    strict = find_threshold(scores, relevant, false_accept_rate=0.1, n_resamples=0)
+    strict = find_threshold(scores, relevant, false_positive_rate=0.1, n_resamples=0)
     assert strict.value == 0.8
     (row,) = threshold_transfer(strict, {"other": (other, truth)}).to_dict("records")
-    assert row["realised"] == pytest.approx(2 / 6)
-    assert row["measure"] == "false accept rate"
-    assert not row["holds"]
+    assert row["observed"] == pytest.approx(2 / 6)
+    assert row["measure"] == "false positive rate"
+    assert not row["reached"]
 
 
 def test_transfer_interval_is_a_bootstrap_over_queries():
@@ -217,7 +217,7 @@ def test_transfer_interval_is_a_bootstrap_over_queries():
     found = find_threshold(scores, relevant, precision=0.5, n_resamples=0)
     truth = np.repeat(np.arange(200)[:, None] % 2, 5, axis=1)
     (row,) = threshold_transfer(found, {"x": (np.full((200, 5), 0.9), truth)}).to_dict("records")
-    assert row["realised"] == 0.5
+    assert row["observed"] == 0.5
     half = 1.96 * 0.5 / np.sqrt(200)
     assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.5 - half, 0.5 + half), abs=0.01)
 
@@ -234,13 +234,13 @@ def test_transfer_of_a_calibrator(pairs):
     assert table.loc["own", "ece_null"] == error.null
     assert table.loc["own", "brier"] == brier_score(p, relevant).score
     share = relevant[:, 1:].mean()
-    assert table.loc["own", "share_relevant"] == pytest.approx(share)
+    assert table.loc["own", "fraction_relevant"] == pytest.approx(share)
     assert table.loc["own", "mean_probability"] == pytest.approx(share, abs=0.002)
-    assert table.loc["own", "brier_of_the_share"] == pytest.approx(share * (1 - share))
+    assert table.loc["own", "brier_of_base_rate"] == pytest.approx(share * (1 - share))
     assert table.loc["own", "n"] == 60 * 19
     # Scores of another level: most pairs are promised to be relevant.
     assert table.loc["louder", "ece"] > 0.3
-    assert table.loc["louder", "brier"] > table.loc["louder", "brier_of_the_share"]
+    assert table.loc["louder", "brier"] > table.loc["louder", "brier_of_base_rate"]
 
 
 def test_unusable_input_is_refused(pairs):
@@ -248,7 +248,7 @@ def test_unusable_input_is_refused(pairs):
     with pytest.raises(ValueError, match="give one target"):
         find_threshold(scores, relevant)
     with pytest.raises(ValueError, match="give one target"):
-        find_threshold(scores, relevant, precision=0.9, false_accept_rate=0.1)
+        find_threshold(scores, relevant, precision=0.9, false_positive_rate=0.1)
     with pytest.raises(ValueError, match="precision must lie between 0 and 1; got 1"):
         find_threshold(scores, relevant, precision=1)
     with pytest.raises(ValueError, match=r"confidence must lie between 0\.5 and 1"):

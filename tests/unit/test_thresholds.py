@@ -12,7 +12,7 @@ from mmgap.cli import app
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import threshold_table
 
 HAND = EncoderInfo("hand", "hand", "hand", 2)
@@ -47,10 +47,10 @@ def test_each_leg_gets_its_own_threshold_and_is_judged_on_test_queries():
     test = vectors("t", [0.4, 0.8, 0.2], [0.3, 0.2, 0.1], n_relevant=1)
     table = threshold_table(calibration, test, precision=0.9, n_resamples=20).set_index("leg")
     np.testing.assert_allclose(table["threshold"], [0.8, 0.3], atol=1e-6)
-    assert table["kept"].tolist() == [1.0, 1.0]
-    assert table["realised"].tolist() == [0.0, 1.0]
-    assert table["realised_kept"].tolist() == [0.0, 1.0]
-    assert table["holds"].tolist() == [False, True]
+    assert table["recall"].tolist() == [1.0, 1.0]
+    assert table["observed"].tolist() == [0.0, 1.0]
+    assert table["observed_recall"].tolist() == [0.0, 1.0]
+    assert table["reached"].tolist() == [False, True]
     assert table["reason"].tolist() == ["", ""]
 
 
@@ -60,7 +60,7 @@ def test_a_leg_without_a_threshold_says_why():
     text, image = threshold_table(calibration, test, precision=0.9, n_resamples=20).itertuples()
     assert text.reason.startswith("the highest lower bound of the precision is 0.")
     assert np.isnan(text.threshold)
-    assert np.isnan(text.realised)
+    assert np.isnan(text.observed)
     assert image.threshold == pytest.approx(0.3)
 
 
@@ -79,7 +79,7 @@ def test_the_same_queries_and_other_encoders_are_refused():
     ("arguments", "message"),
     [
         ([], "name one target"),
-        (["--precision", "0.9", "--false-accept-rate", "0.1"], "name one target"),
+        (["--precision", "0.9", "--false-positive-rate", "0.1"], "name one target"),
     ],
 )
 def test_the_command_says_what_it_needs(arguments, message):

@@ -27,9 +27,9 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import CacheDamageWarning, EncoderError, MissingLegWarning, MmgapError
 from mmgap.evaluation import difference_table
+from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers import Content, Pair
 from mmgap.scores.normalise import ZScoreNormaliser
-from mmgap.store.vectors import Leg, Vectors
 from mmgap.strategies import (
     PUBLISHED,
     SEED_TABLE,
@@ -203,19 +203,13 @@ def test_probabilities_of_0_and_1_have_finite_logits(vectors: Vectors) -> None:
 
 
 def test_a_pair_left_out_is_not_shown(vectors: Vectors, reranker: FakeReranker) -> None:
-    left_out = {"q": frozenset({("d2", "image"), ("d1", "text")})}
+    left_out = {"q": frozenset({("d1", "text")})}
     less = replace(vectors, corpus=replace(vectors.corpus, left_out=left_out))
-    found = rank(less, reranker, TwoStage("", "average", depth=3))
-    assert ("x", None, 2) not in reranker.asked
-    assert ("x", "t1", None) not in reranker.asked
-    assert found["d2"] == pytest.approx(0.2)
-    assert found["d1"] == pytest.approx(0.25)
-    fused = FakeReranker(rule)
-    found = rank(less, fused, TwoStage("", "fused", depth=3))
-    assert found["d2"] == pytest.approx(0.2)
-    assert {(text, red) for _, text, red in fused.asked if red == 2 or text == "t2"} == {
-        ("t2", None)
-    }
+    with pytest.raises(MmgapError, match="no merge can be judged"):
+        rank(less, reranker, TwoStage("", "average", depth=3))
+    found = rank(less, reranker, TwoStage("", "average", ("image",), depth=3))
+    assert found
+    assert all(text is None for _, text, _ in reranker.asked)
 
 
 # --- budget, tail, margin, second pass -----------------------------------------------------------
@@ -377,13 +371,13 @@ def test_merges_are_those_of_one_stage() -> None:
 
 def test_bank_scores_come_from_the_calibration_vectors() -> None:
     vectors, calibration = noisy(), noisy(seed=1, name="calibration")
-    strategy = TwoStage("z", None, merge="mean", normalise="bank z")
+    strategy = TwoStage("z", None, merge="mean", normalise="reference z")
     (run,) = run_strategies(vectors, [strategy], calibration=calibration)
     total = np.zeros((len(vectors.queries), 40))
     count = np.zeros(40)
     for leg in ("text", "image"):
         bank = calibration.scores(leg).reshape(-1, 1)
-        scale = ZScoreNormaliser(reference="bank").fit(bank)
+        scale = ZScoreNormaliser(reference="calibration").fit(bank)
         scores = scale.transform(vectors.scores(leg).astype(np.float64))
         total[:, vectors.legs[leg].positions] += scores
         count[vectors.legs[leg].positions] += 1
@@ -684,7 +678,8 @@ def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_pa
     rng = np.random.default_rng(0)
     for side in ("image", "text"):
         np.save(tmp_path / f"{side}.npy", rng.normal(size=(6, 4)))
-    features = mg.embed(load_features(tmp_path / "image.npy", tmp_path / "text.npy"))
+    text = np.load(tmp_path / "text.npy")
+    features = mg.embed(load_features(tmp_path / "image.npy", text, text + 0.1))
     with pytest.raises(MmgapError, match="holds ready-made vectors"):
         run_strategies(features, [TwoStage("r", depth=1)], reranker=FakeReranker(rule))
     assert len(run_strategies(features, SEED_TABLE[:3])) == 3

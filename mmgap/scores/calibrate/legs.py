@@ -45,7 +45,7 @@ def fit_legs(
     --------
     >>> from mmgap.scores.normalise import ZScoreNormaliser
     >>> bank = {"text": np.array([[0.4, 0.6]]), "image": np.array([[0.1, 0.3]])}
-    >>> fitted = fit_legs(ZScoreNormaliser(reference="bank"), bank)
+    >>> fitted = fit_legs(ZScoreNormaliser(reference="calibration"), bank)
     >>> {leg: normaliser.offset_ for leg, normaliser in fitted.items()}
     {'text': 0.5, 'image': 0.2}
     """

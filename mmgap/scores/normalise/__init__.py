@@ -2,7 +2,7 @@
 
 Every normaliser is a scikit-learn transformer of matrices of shape (n_query, n_doc), NaN where the
 leg does not have the document. Statistics come from each list by itself (``reference="query"``) or
-from a bank of the leg's scores on calibration data (``reference="bank"``): one normaliser per leg
+from a bank of the leg's scores on calibration data (``reference="calibration"``): one per leg
 then, see :func:`mmgap.scores.calibrate.fit_legs`.
 """
 
@@ -31,14 +31,14 @@ NORMALISERS: dict[str, ScoreNormaliser] = {
     "rank": RankNormaliser(),
     "borda": BordaNormaliser(),
     "p1-p99": PercentileRangeNormaliser(),
-    "bank min-max": MinMaxNormaliser(reference="bank"),
-    "bank tmm": TheoreticalMinMaxNormaliser(reference="bank"),
-    "bank z": ZScoreNormaliser(reference="bank"),
-    "bank cdf": QuantileNormaliser(),
-    "bank p1-p99": PercentileRangeNormaliser(reference="bank"),
+    "reference min-max": MinMaxNormaliser(reference="calibration"),
+    "reference tmm": TheoreticalMinMaxNormaliser(reference="calibration"),
+    "reference z": ZScoreNormaliser(reference="calibration"),
+    "reference cdf": QuantileNormaliser(),
+    "reference p1-p99": PercentileRangeNormaliser(reference="calibration"),
 }
 """Normalisers by the name that tables use; ``sklearn.base.clone`` one before fitting it. Those
-called ``bank`` must be fitted on calibration data, the others work list by list."""
+called ``calibration`` must be fitted on calibration data, the others work list by list."""
 
 __all__ = [
     "NORMALISERS",

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from mmgap.errors import MmgapError
 
-REFERENCES = ("query", "bank")
+REFERENCES = ("query", "calibration")
 """Where the statistics of a normaliser may come from."""
 
 
@@ -140,7 +140,7 @@ class LinearNormaliser(ScoreNormaliser):
         if self.reference not in REFERENCES:
             msg = f"reference must be one of {REFERENCES}; got {self.reference!r}"
             raise MmgapError(msg)
-        return self.reference == "bank"
+        return self.reference == "calibration"
 
     def _fit_bank(self, bank: np.ndarray) -> None:
         if self._needs_fit:

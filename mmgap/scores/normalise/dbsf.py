@@ -17,8 +17,8 @@ class DBSFNormaliser(LinearNormaliser):
         more than three sigma above the mean gets 1.
     ddof : {0, 1}, default 1
         Sigma divides by n - ddof: 1 in Qdrant; 0 in mteb, LlamaIndex, AutoRAG.
-    reference : {"query", "bank"}, default "query"
-        ``query`` takes the statistics of each list; ``bank`` those of the scores given to ``fit``.
+    reference : {"query", "calibration"}, default "query"
+        ``query`` takes the statistics of each list; ``calibration`` those given to ``fit``.
     equal : float or {"raw", "positive"}, default 0.5
         What the scores become where all are equal: 0.5 in Qdrant and mteb; ``positive`` in
         LlamaIndex (1 for scores above 0, else 0); NaN in AutoRAG.
@@ -30,7 +30,7 @@ class DBSFNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        Mean - 3 sigma, and 6 sigma, of the bank; ``reference="bank"`` only.
+        Mean - 3 sigma, and 6 sigma, of the bank; ``reference="calibration"`` only.
     n_reference_ : int
         Scores in the bank.
 

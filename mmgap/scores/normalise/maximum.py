@@ -12,8 +12,8 @@ class MaxNormaliser(LinearNormaliser):
 
     Parameters
     ----------
-    reference : {"query", "bank"}, default "query"
-        ``query`` takes the largest score of each list; ``bank`` that of the scores given to
+    reference : {"query", "calibration"}, default "query"
+        ``query`` takes the largest score of each list; ``calibration`` that of the scores given to
         ``fit``.
     negative : {"keep", "clip", "error"}, default "keep"
         What negative scores do: stay negative, count as 0 (which ties them), or raise MmgapError.
@@ -25,7 +25,7 @@ class MaxNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        0, and the size of the bank's largest score; ``reference="bank"`` only.
+        0, and the size of the bank's largest score; ``reference="calibration"`` only.
     n_reference_ : int
         Scores in the bank.
 

@@ -12,9 +12,9 @@ class MinMaxNormaliser(LinearNormaliser):
 
     Parameters
     ----------
-    reference : {"query", "bank"}, default "query"
+    reference : {"query", "calibration"}, default "query"
         ``query`` takes the smallest and largest score of each list, so that the best document of
-        every list gets 1; ``bank`` those of the scores given to ``fit``.
+        every list gets 1; ``calibration`` those of the scores given to ``fit``.
     equal : float or {"raw", "positive"}, default 0.5
         What the scores become where all are equal. 0.5 as in mteb, Qdrant and Vespa; 0 ranx;
         1 OpenSearch; NaN AutoRAG; ``raw`` keeps them, as Elasticsearch does; ``positive`` gives 1
@@ -32,7 +32,7 @@ class MinMaxNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        Smallest score of the bank, and its range; ``reference="bank"`` only.
+        Smallest score of the bank, and its range; ``reference="calibration"`` only.
     n_reference_ : int
         Scores in the bank.
 

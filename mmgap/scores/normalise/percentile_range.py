@@ -15,8 +15,8 @@ class PercentileRangeNormaliser(LinearNormaliser):
     ----------
     low, high : float, default 1 and 99
         The two percentiles, interpolated linearly.
-    reference : {"query", "bank"}, default "query"
-        ``query`` takes the percentiles of each list; ``bank`` those of the scores given to
+    reference : {"query", "calibration"}, default "query"
+        ``query`` takes the percentiles of each list; ``calibration`` those of the scores given to
         ``fit``. A list of fewer than 100 scores has its percentiles next to its ends.
     clip : bool, default False
         Cut to [0, 1]; creates ties at both ends.
@@ -30,7 +30,7 @@ class PercentileRangeNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        Lower percentile of the bank, and the distance to the upper one; ``reference="bank"`` only.
+        Lower percentile of the bank, and the distance to the upper one; with ``calibration`` only.
     n_reference_ : int
         Scores in the bank.
 

@@ -15,8 +15,8 @@ class QuantileNormaliser(ScoreNormaliser):
 
     Parameters
     ----------
-    reference : {"bank", "query"}, default "bank"
-        ``bank`` takes the scores given to ``fit``, one normaliser per leg; ``query`` those of the
+    reference : {"calibration", "query"}, default "calibration"
+        ``calibration`` takes the scores given to ``fit``, one per leg; ``query`` those of the
         list itself, which makes ranks of the scores.
     method : {"mid", "right", "left", "linear"}, default "mid"
         Reference scores equal to s count one half (``mid``), fully (``right``) or not (``left``).
@@ -29,7 +29,7 @@ class QuantileNormaliser(ScoreNormaliser):
     Attributes
     ----------
     bank_ : ndarray of shape (n_score,)
-        The reference scores, ascending; ``reference="bank"`` only.
+        The reference scores, ascending; ``reference="calibration"`` only.
 
     Notes
     -----
@@ -54,7 +54,7 @@ class QuantileNormaliser(ScoreNormaliser):
     def __init__(
         self,
         *,
-        reference: str = "bank",
+        reference: str = "calibration",
         method: str = "mid",
         missing: float | str = np.nan,
     ) -> None:
@@ -67,7 +67,7 @@ class QuantileNormaliser(ScoreNormaliser):
         if self.reference not in REFERENCES:
             msg = f"reference must be one of {REFERENCES}; got {self.reference!r}"
             raise MmgapError(msg)
-        return self.reference == "bank"
+        return self.reference == "calibration"
 
     def _fit_bank(self, bank: np.ndarray) -> None:
         if self._needs_fit:

@@ -14,8 +14,8 @@ class TheoreticalMinMaxNormaliser(LinearNormaliser):
     ----------
     infimum : float, default -1
         Smallest value that the score can take: -1 for a cosine, 0 for BM25.
-    reference : {"query", "bank"}, default "query"
-        ``query`` takes the largest score of each list; ``bank`` that of the scores given to
+    reference : {"query", "calibration"}, default "query"
+        ``query`` takes the largest score of each list; ``calibration`` that of the scores given to
         ``fit``.
     below : {"keep", "clip", "error"}, default "keep"
         What scores below the infimum do: become negative, count as the infimum (which ties them),
@@ -29,8 +29,8 @@ class TheoreticalMinMaxNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        The infimum, and the distance from it to the bank's largest score; ``reference="bank"``
-        only.
+        The infimum, and the distance from it to the bank's largest score; with
+        ``calibration`` only.
     n_reference_ : int
         Scores in the bank.
 

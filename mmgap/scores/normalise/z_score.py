@@ -12,8 +12,8 @@ class ZScoreNormaliser(LinearNormaliser):
 
     Parameters
     ----------
-    reference : {"query", "bank"}, default "query"
-        ``query`` takes the statistics of each list; ``bank`` those of the scores given to ``fit``,
+    reference : {"query", "calibration"}, default "query"
+        ``query`` takes the statistics of each list; ``calibration`` those given to ``fit``,
         one normaliser per leg.
     ddof : {0, 1}, default 0
         The standard deviation divides by n - ddof: 0 in ranx, mteb, LlamaIndex; 1 in Qdrant,
@@ -31,7 +31,7 @@ class ZScoreNormaliser(LinearNormaliser):
     Attributes
     ----------
     offset_, scale_ : float
-        Mean and standard deviation of the bank; ``reference="bank"`` only.
+        Mean and standard deviation of the bank; ``reference="calibration"`` only.
     n_reference_ : int
         Scores in the bank.
 
@@ -52,7 +52,7 @@ class ZScoreNormaliser(LinearNormaliser):
 
     The bank has mean 2 and standard deviation 1.
 
-    >>> bank = ZScoreNormaliser(reference="bank").fit(np.array([[1.0], [3.0]]))
+    >>> bank = ZScoreNormaliser(reference="calibration").fit(np.array([[1.0], [3.0]]))
     >>> bank.transform(np.array([[1.0, 2.0, 4.0]]))
     array([[-1.,  0.,  2.]])
     """

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmgap.evaluation import bootstrap_interval, randomisation_test
 from mmgap.evaluation.measures import parse_measure
-from mmgap.store.vectors import Vectors
+from mmgap.index.vectors import Vectors
 from mmgap.strategies.advising.choice import Choice, best_of, climb, compared
 from mmgap.strategies.advising.entry import EFFORTS, Entry
 from mmgap.strategies.advising.terms import LEAST_LABELS, NO_LOOKUP

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmgap.encoders.similarity import pair_similarity, similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
+from mmgap.errors import MmgapError
 
 _SCORES_AT_ONCE = 2**24
 
@@ -15,44 +16,22 @@ give equal documents scores that differ in the last bits."""
 
 
 def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k documents with the largest inner product, for every query.
+    """Return scores (float32, descending) and indices of the k nearest documents of every query.
 
-    Exact, by FAISS' brute force, without the whole score matrix in memory. Vectors of late
-    interaction are scored by :func:`mmgap.encoders.similarity.similarity` instead, a block of
-    queries at a time. Documents with equal scores are ordered by their index, also where the list
-    is cut; that order means nothing, and tie-aware measures treat it so.
+    Exact, by FAISS' brute force over inner products, without the whole score matrix in memory;
+    late interaction is scored by :func:`mmgap.encoders.similarity.similarity`, a block of queries
+    at a time. Documents with equal scores are ordered by their index, also where the list is cut;
+    that order means nothing, and tie-aware measures treat it so. ``k`` beyond the pool returns the
+    pool.
 
-    Parameters
-    ----------
-    queries : ndarray of shape (n_query, dim), or TokenVectors
-        Unit-norm rows make the inner product a cosine.
-    documents : ndarray of shape (n_doc, dim), or TokenVectors
-    k : int
-        At least 1; if larger than n_doc, all documents are returned.
-
-    Returns
-    -------
-    scores : float32 ndarray of shape (n_query, min(k, n_doc))
-        Descending in each row.
-    indices : int64 ndarray of shape (n_query, min(k, n_doc))
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, k is below 1, or a number is not finite.
-
-    Examples
-    --------
     >>> documents = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [0.6, 0.8]])
     >>> scores, indices = top_k(np.array([[0.0, 1.0]]), documents, k=3)
-    >>> indices
-    array([[1, 2, 3]])
-    >>> scores
-    array([[1. , 0.8, 0.8]], dtype=float32)
+    >>> indices, scores
+    (array([[1, 2, 3]]), array([[1. , 0.8, 0.8]], dtype=float32))
     """
     if k < 1:
         msg = f"k is {k}; expected at least 1"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     if isinstance(queries, TokenVectors):
         return _top_k_of_tokens(queries, documents, k)
     queries = _as_rows("queries", queries)
@@ -62,7 +41,7 @@ def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarra
             f"queries have {queries.shape[1]} dimensions and documents {documents.shape[1]}; "
             "expected vectors of one encoder"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     n_doc = len(documents)
     k = min(k, n_doc)
     scores = np.empty((len(queries), k), dtype=np.float32)
@@ -71,7 +50,7 @@ def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarra
     longest = float(np.linalg.norm(documents, axis=1).max(initial=0))
     near = _ROUNDING * longest * np.linalg.norm(queries, axis=1)
     while k and len(rows):
-        # One place more than asked for shows whether a tie crosses the end of the list;
+        # One rank more than asked for shows whether a tie crosses the end of the list;
         # such rows are searched deeper until it does not.
         depth = min(depth + 1, n_doc)
         found, where = _search(queries[rows], documents, depth)
@@ -94,7 +73,7 @@ def _top_k_of_tokens(
         found = similarity(queries[part], documents)
         if not np.isfinite(found).all():
             msg = "token vectors of queries or documents are not finite. Encode them again"
-            raise ValueError(msg)
+            raise MmgapError(msg)
         indices[part] = np.argsort(-found, axis=1, kind="stable")[:, :k]
         scores[part] = np.take_along_axis(found, indices[part], axis=1)
     return scores, indices
@@ -115,7 +94,7 @@ def _as_rows(name: str, embeddings: Embeddings) -> np.ndarray:
     embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2:
         msg = f"{name} have shape {embeddings.shape}; expected two axes, (n, dim)"
-        raise ValueError(msg)
+        raise MmgapError(msg)
     embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
     finite = np.isfinite(embeddings).all(axis=1)
     if not finite.all():
@@ -123,5 +102,5 @@ def _as_rows(name: str, embeddings: Embeddings) -> np.ndarray:
             f"row {int(finite.argmin())} of {name} holds a number that is not finite "
             f"({int((~finite).sum())} such rows); expected finite vectors. Encode them again"
         )
-        raise ValueError(msg)
+        raise MmgapError(msg)
     return embeddings

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,12 +16,13 @@ from PIL import Image
 from mmgap import paths
 from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.files import OnError, Rejects
+from mmgap.corpus.images import pixels_of
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder, EncoderInfo, Role
 from mmgap.encoders.token_vectors import Embeddings
 from mmgap.errors import EncoderError, ImageError, MmgapError
-from mmgap.store.embeddings import EmbeddingStore, content_key, unit_norm
-from mmgap.store.vectors import Leg, Vectors
+from mmgap.index.store import EmbeddingStore, content_key
+from mmgap.index.vectors import Leg, Vectors, unit_norm
 
 _WORKERS = 2
 """Threads that read and decode images while the model is at work."""
@@ -37,47 +39,42 @@ def embed(
     progress: bool = True,
     on_error: OnError = "raise",
 ) -> Vectors:
-    """Return the vectors of a corpus' queries, texts and images.
+    """Return the unit-norm vectors of a corpus' queries, texts and images.
 
     What was encoded before, in any corpus, is taken from the cache; a stopped run goes on where
-    it stopped; equal inputs are encoded once.
+    it stopped; equal inputs are encoded once. A ``FeatureCorpus`` holds its vectors already and
+    takes no encoder; one that reads text only gives the text leg alone.
 
-    Parameters
-    ----------
-    corpus : Corpus
-    encoder : Encoder, optional
-        Not for a ``FeatureCorpus``, which holds its vectors already.
-    cache : bool or Path, default True
-        ``True`` for the user's cache folder (``MMGAP_CACHE``), a path for another one, ``False``
-        to encode everything anew.
-    batch_size : int, default 64
-    progress : bool, default True
-        Show a progress bar, in a terminal or a notebook.
-    on_error : {"raise", "skip"}
-        What to do with an image that cannot be read: raise an error that names its document, or
-        leave it out of the image leg, list it in ``vectors.corpus.skipped`` and give one
-        ``SkippedItemsWarning``.
+    ``cache``: ``True`` is the user's cache folder (``MMGAP_CACHE``), a path another one, ``False``
+    encodes everything anew. ``on_error="skip"``: images that cannot be read are left out of the
+    image leg and listed in ``vectors.corpus.skipped``, with one ``SkippedItemsWarning``.
 
-    Returns
-    -------
-    Vectors
-        Unit-norm. For the vectors as the model gives them, see ``EmbeddingStore.embed``. An encoder
-        that reads text only gives the text leg alone.
-
-    Raises
-    ------
-    ImageError
-        If an image cannot be read.
-    EncoderError
-        If the encoder is missing, or one is given for ready-made features; if it reads no text,
-        hence no queries, or gives vectors that are not finite.
-
-    Examples
-    --------
     >>> embed(corpus, load_encoder("mini-clip"), on_error="skip")  # doctest: +SKIP
     """
     if isinstance(corpus, FeatureCorpus):
         return _ready_made(corpus, encoder)
+    encoder = _checked(corpus, encoder)
+    if cache is True:
+        store = EmbeddingStore(paths.cache_dir() / "embeddings")
+    else:
+        store = EmbeddingStore(None if cache is False else Path(cache))
+    rejects = Rejects(on_error)
+    with _progress_bar(corpus.name, show=progress) as start:
+        texts = [query.text for query in corpus.queries]
+        queries = _embed_texts(store, encoder, texts, "query", batch_size, start)
+        at = [at for at, document in enumerate(corpus.documents) if document.text is not None]
+        texts = [corpus.documents[each].text or "" for each in at]
+        embeddings = _embed_texts(store, encoder, texts, "document", batch_size, start)
+        legs = {"text": Leg(np.asarray(at, dtype=np.int64), embeddings)}
+        if "image" in encoder.info.modalities:
+            legs["image"] = _embed_images(store, encoder, corpus, batch_size, rejects, start)
+    if rejects.skipped:
+        rejects.warn(f"corpus {corpus.name!r}")
+        corpus = replace(corpus, skipped={**corpus.skipped, **rejects.skipped})
+    return Vectors(corpus, encoder.info, queries, legs)
+
+
+def _checked(corpus: Corpus, encoder: Encoder | None) -> Encoder:
     if encoder is None:
         msg = (
             f"corpus {corpus.name!r} holds texts and images, not vectors; expected an encoder, "
@@ -97,28 +94,7 @@ def embed(
             "which would leave it out. Select the queries without one"
         )
         raise EncoderError(msg)
-    if cache is True:
-        store = EmbeddingStore(paths.cache_dir() / "embeddings")
-    else:
-        store = EmbeddingStore(None if cache is False else Path(cache))
-    rejects = Rejects(on_error)
-    with _progress_bar(corpus.name, show=progress) as start:
-        texts = [query.text for query in corpus.queries]
-        _, queries = _embed_texts(store, encoder, texts, "query", batch_size, start)
-        texts_at = {
-            at: document.text
-            for at, document in enumerate(corpus.documents)
-            if document.text is not None
-        }
-        texts = list(texts_at.values())
-        _, embeddings = _embed_texts(store, encoder, texts, "document", batch_size, start)
-        legs = {"text": Leg(np.asarray(list(texts_at), dtype=np.int64), embeddings)}
-        if "image" in encoder.info.modalities:
-            legs["image"] = _embed_images(store, encoder, corpus, batch_size, rejects, start)
-    if rejects.skipped:
-        rejects.warn(f"corpus {corpus.name!r}")
-        corpus = replace(corpus, skipped={**corpus.skipped, **rejects.skipped})
-    return Vectors(corpus, encoder.info, queries, legs)
+    return encoder
 
 
 def _ready_made(corpus: FeatureCorpus, encoder: Encoder | None) -> Vectors:
@@ -145,29 +121,32 @@ def _ready_made(corpus: FeatureCorpus, encoder: Encoder | None) -> Vectors:
         )
     )
     all_of_them = np.arange(len(corpus.documents))
-    legs = {"text": Leg(all_of_them, text), "image": Leg(all_of_them, image)}
-    return Vectors(corpus, info, queries, legs)
+    return Vectors(
+        corpus, info, queries, {"text": Leg(all_of_them, text), "image": Leg(all_of_them, image)}
+    )
 
 
 def _embed_texts(
     store: EmbeddingStore,
     encoder: Encoder,
-    texts: list[str],
+    texts: Sequence[str],
     role: Role,
     batch_size: int,
     start: Callable[[str, int], Report],
-) -> tuple[np.ndarray, Embeddings]:
-    return store.embed(
+) -> Embeddings:
+    def encode(batch: list[str]) -> Embeddings:
+        return encoder.encode_text(batch, role=role, batch_size=batch_size, normalize=False)
+
+    _, embeddings = store.embed(
         encoder.info,
         role,
         [content_key(text) for text in texts],
         load=texts.__getitem__,
-        encode=lambda batch: encoder.encode_text(
-            batch, role=role, batch_size=batch_size, normalize=False
-        ),
+        encode=encode,
         batch_size=batch_size,
         on_progress=start("queries" if role == "query" else "texts", len(texts)),
     )
+    return embeddings
 
 
 def _embed_images(
@@ -178,23 +157,26 @@ def _embed_images(
     rejects: Rejects,
     start: Callable[[str, int], Report],
 ) -> Leg:
-    def load(position: int) -> Image.Image:
-        return files[position].open(keys[position], encoder.info.image_size)
-
     def reject(at: int, error: MmgapError) -> None:
         rejects.add(f"image of document {corpus.documents[at].id!r}", str(error), ImageError)
 
-    files, positions, keys = [], [], []
+    files, positions, keys, pixels = [], [], [], []
     for at, document in enumerate(corpus.documents):
         if document.image is None:
             continue
         try:
-            keys.append(content_key(document.image.read_bytes()))
+            data = document.image.read_bytes()
         except ImageError as error:
             reject(at, error)
             continue
         files.append(document.image)
         positions.append(at)
+        keys.append(content_key(data))
+        pixels.append(pixels_of(data))
+
+    def load(position: int) -> Image.Image:
+        return files[position].open(keys[position], encoder.info.image_size)
+
     kept, embeddings = store.embed(
         encoder.info,
         "image",
@@ -203,6 +185,7 @@ def _embed_images(
         encode=lambda batch: encoder.encode_images(batch, batch_size=batch_size, normalize=False),
         batch_size=batch_size,
         workers=_WORKERS,
+        pixels=pixels,
         on_bad=lambda position, error: reject(positions[position], error),
         on_progress=start("images", len(keys)),
     )
@@ -217,7 +200,8 @@ def _progress_bar(title: str, *, show: bool) -> Iterator[Callable[[str, int], Re
         return
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    columns: tuple[Any, ...] = Progress.get_default_columns()[:2]
+    columns = (*columns, MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as bars:
 
         def start(name: str, total: int) -> Report:
