@@ -294,7 +294,8 @@ def write_run(run: Run, path: str | Path, *, tag: str | None = None) -> None:
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     r"""Read ``query_id iteration doc_id grade``, with or without M-BEIR's fifth column, the task.
 
-    Or BEIR's three: BEIR and MTEB have ``query_id doc_id grade`` below a header line ``query-id corpus-id score``.
+    Or the three of BEIR and MTEB, ``query_id doc_id grade``, below a header line ``query-id
+    corpus-id score``.
     Grades of 0 and below are kept; what counts as relevant is for measures to say (``min_grade``).
 
     >>> import tempfile
@@ -421,7 +422,7 @@ def _id_text(given: Any, where: str) -> str:
 
 
 def _number(value: Any, kind: Callable[[Any], Any]) -> Any:
-    """Return a finite number, or None. Python reads 1_0 as ten; no other reader of these files does."""
+    """Return a finite number, or None; not 1_0, which Python alone reads as ten."""
     try:
         number = None if isinstance(value, str) and "_" in value else kind(value)
         return number if number is not None and math.isfinite(number) else None
