@@ -29,7 +29,7 @@ def test_queries_that_are_their_documents_texts_are_refused(command: str, tmp_pa
     for name in ("image", "text"):
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(40, 8)))
     corpus = f"{tmp_path}/image.npy,{tmp_path}/text.npy"
-    done = CliRunner().invoke(app, [command, "--corpus", corpus, "--quiet"])
+    done = CliRunner().invoke(app, [command, "--corpus", corpus])
     assert done.exit_code != 0
     assert "bring queries of your own" in str(done.exception) + done.output
 
