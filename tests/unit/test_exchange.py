@@ -94,7 +94,10 @@ def test_runs_of_mbeir_have_seven_columns(file):
         ("q1 Q0 d9 1 high bm25", r"line 7: score 'high' is not a finite number"),
         ("q1 Q0 d9 1 nan bm25", r"line 7: score 'nan'"),
         ("q1 Q0 d9 1 -inf bm25", r"line 7: score '-inf'"),
-        ("q1 Q0 d3 4 0.125 bm25", r"line 7: query 'q1' and document 'd3' have two values, 0.25 before and 0.125"),
+        (
+            "q1 Q0 d3 4 0.125 bm25",
+            r"line 7: query 'q1' and document 'd3' have two values, 0.25 before and 0.125",
+        ),
     ],
 )
 def test_bad_lines_are_named_by_number(file, line, words):
