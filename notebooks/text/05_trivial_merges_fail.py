@@ -47,7 +47,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 import mmgap as mg
-from mmgap.encoders.similarity import similarity
+from mmgap.encoders.vectors import similarity
 from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
