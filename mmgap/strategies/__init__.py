@@ -28,7 +28,6 @@ from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
-from mmgap.strategies.pair_store import PairStore
 from mmgap.strategies.probe import (
     format_probe,
     halve_pairs,
@@ -99,7 +98,6 @@ __all__ = [
     "HeldOut",
     "Judged",
     "PairScorer",
-    "PairStore",
     "Pool",
     "Rerank",
     "Strategy",

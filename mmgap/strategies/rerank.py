@@ -21,10 +21,10 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
+from mmgap.index import RECORD, PairStore
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
 from mmgap.strategies.candidates import Candidates, places
-from mmgap.strategies.pair_store import RECORD, PairStore
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -416,6 +416,7 @@ class PairScorer:
             if not found.all():
                 todo[shown] = missing, keys, found
         n_todo = sum(len(np.unique(keys[~found])) for _, keys, found in todo.values())
+        self._store.check(n_todo)
         with _bar(n_todo, show=self._progress) as advance:
             for shown, (codes, keys, found) in todo.items():
                 self._score(shown, codes, keys, found, advance)

@@ -15,10 +15,9 @@ from typer.testing import CliRunner
 from mmgap.cli import app
 from mmgap.corpus import load_corpus
 from mmgap.encoders import load_encoder
-from mmgap.index import embed
+from mmgap.index import PairStore, embed
 from mmgap.rerankers import Content, Pair, load_reranker
 from mmgap.strategies import PUBLISHED
-from mmgap.strategies.pair_store import PairStore
 
 sys.path.append(str(Path(__file__).parents[1] / "encoders"))
 
