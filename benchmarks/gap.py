@@ -148,7 +148,9 @@ def run_only(side: str, arguments: argparse.Namespace) -> None:
         report(arguments.pairs, arguments.dim)
     elif side in SIDES:
         world = World.make(arguments.queries, arguments.documents, arguments.dim)
-        SIDES[side](world.part(arguments.dense_fraction) if side == "dense distributions" else world)
+        SIDES[side](
+            world.part(arguments.dense_fraction) if side == "dense distributions" else world
+        )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
