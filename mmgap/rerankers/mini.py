@@ -488,7 +488,7 @@ class CrossNetwork(nn.Module):
             nn.LayerNorm(2 * dim + n_whole), first, nn.GELU(), nn.Dropout(dropout), last
         )
         with torch.no_grad():
-            # One random projection for both: angles survive it, so that a word is near similar words
+            # One random projection for both: angles survive it, so a word is near similar words
             # and near their images from the first step.
             self.patch.weight.copy_(self.word.weight)
             for layer, key in zip(stack, keys, strict=True):
