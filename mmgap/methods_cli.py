@@ -50,7 +50,7 @@ def threshold(
 
     A corpus without a calibration split has its queries divided in two by lot.
     """
-    from mmgap.scores.threshold import check_target
+    from mmgap.scores.thresholds import check_target
     from mmgap.strategies import threshold_table
 
     if (precision is None) == (false_positive_rate is None):

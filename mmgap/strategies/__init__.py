@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from mmgap.strategies.advising.advice import Advice, format_advice
 from mmgap.strategies.advising.advise import advise
 from mmgap.strategies.candidates import Candidates, find_candidates
-from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.cost import (
     best_by_budget,
     break_even,
@@ -18,7 +17,13 @@ from mmgap.strategies.cost import (
     family_of,
     pareto_front,
 )
-from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
+from mmgap.strategies.distributions import (
+    merged_text_fraction,
+    relevance,
+    score_contrasts,
+    score_distributions,
+    score_pairs,
+)
 from mmgap.strategies.first_stage import find_pool, first_stage, margin_threshold, margins
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.label_budget import label_budget
@@ -37,7 +42,6 @@ from mmgap.strategies.probe import (
 )
 from mmgap.strategies.rerank import CostedRun, run_two_stage
 from mmgap.strategies.run import run_strategies
-from mmgap.strategies.score_pairs import score_pairs
 from mmgap.strategies.seed_table import (
     PUBLISHED,
     SEED_TABLE,

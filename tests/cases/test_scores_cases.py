@@ -14,13 +14,12 @@ from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.mitigate import MITIGATIONS
+from mmgap.scores import calibrator_transfer, threshold_transfer
 from mmgap.scores.calibrate import CALIBRATORS, fit_legs
 from mmgap.scores.normalise import NORMALISERS
 from mmgap.scores.reliability import brier_score, calibration_error, reliability_table
-from mmgap.scores.threshold import find_threshold
-from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
+from mmgap.scores.thresholds import find_threshold, threshold_curve
 from mmgap.strategies import threshold_table
-from mmgap.strategies.threshold_curve import threshold_curve
 
 
 def graded(n_query: int = 60, n_doc: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
