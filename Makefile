@@ -21,14 +21,14 @@ suite: $(READY)  ## Print the headline tables, then run every notebook; write fi
 	$(BIN)/mmgap report --quiet
 	$(BIN)/mmgap gap --encoder mini-clip --condition style --quiet
 	$(BIN)/mmgap table two-stage --encoder mini-clip --quiet
-	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2
+	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2 --keep
 
 test: $(READY)  ## Lint, types, all tests, every notebook under nbmake
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --junitxml=results/junit/tests.xml
-	MMGAP_FAST=1 $(BIN)/python -m pytest -o addopts= --nbmake --nbmake-timeout=3600 --junitxml=results/junit/notebooks.xml notebooks
+	$(BIN)/python -m pytest -n 2 --junitxml=results/junit/tests.xml
+	MMGAP_FAST=1 $(BIN)/python -m pytest -o addopts= -n 2 --nbmake --nbmake-timeout=3600 --junitxml=results/junit/notebooks.xml notebooks
 
 lab: $(READY)  ## Open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

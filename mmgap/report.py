@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmgap.corpus.files import OnError
+from mmgap.corpus.reading import OnError
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder
+from mmgap.errors import MmgapError
 from mmgap.evaluation import recall_table
 from mmgap.index import embed
 from mmgap.index.vectors import Vectors
@@ -25,16 +26,11 @@ GROUPINGS = ("query_class", "phrasing", "domain")
 
 @dataclass(frozen=True)
 class Report:
-    """What :func:`report` found.
+    """Two tidy tables that begin with corpus and encoder.
 
-    Parameters
-    ----------
-    recall : DataFrame
-        Tidy: corpus, encoder, strategy, group_by, group, then the columns of
-        :func:`mmgap.evaluation.recall_table`. ``group_by`` is ``"all"`` for all queries together.
-    distributions : DataFrame
-        Tidy: corpus, encoder, then the columns of ``ScoreDistributions.to_frame()``. An encoder
-        that reads text only has its text samples there and no comparison.
+    ``recall`` goes on with strategy, group_by (``"all"`` for all queries together), group, and the
+    columns of :func:`mmgap.evaluation.recall_table`; ``distributions`` with those of
+    ``ScoreDistributions.to_frame()``.
     """
 
     recall: pd.DataFrame
@@ -43,12 +39,10 @@ class Report:
     def write(self, folder: Path) -> list[Path]:
         """Write ``recall.csv`` and ``distributions.csv`` into ``folder``; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for name in ("recall", "distributions"):
-            path = folder / f"{name}.csv"
-            getattr(self, name).to_csv(path, index=False, float_format="%.6g")
-            written.append(path)
-        return written
+        tables = {"recall": self.recall, "distributions": self.distributions}
+        for name, table in tables.items():
+            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        return [folder / f"{name}.csv" for name in tables]
 
 
 def report(
@@ -62,21 +56,9 @@ def report(
 ) -> Report:
     """Embed every corpus with every encoder (cached), then measure.
 
-    Parameters
-    ----------
-    corpora : sequence of Corpus
-    encoders : iterable of Encoder or None
-        Used one after the other, so a generator keeps only one in memory. None for a
-        ``FeatureCorpus``, which holds its vectors already.
-    strategies : sequence of Strategy, default TRIVIAL
-        Those that need the image leg are left out for an encoder that reads text only, with a
-        ``MissingLegWarning``.
-    k : int, default 10
-        Cut-off of recall, hit and nDCG.
-    on_error : {"raise", "skip"}, default "raise"
-        What a picture that cannot be read does, as in :func:`mmgap.embed`.
-    progress : bool, default True
-        Show progress bars where there is a terminal or a notebook.
+    A generator of encoders keeps only one in memory; None stands for ready-made vectors. Of an
+    encoder that reads text only, strategies with an image leg are left out with a
+    ``MissingLegWarning``.
     """
     import pandas as pd
 
@@ -90,6 +72,16 @@ def report(
     return Report(*(_names_first(pd.concat(frames)) for frames in (recalls, distributions)))
 
 
+def groups_of(corpus: Corpus, by: str) -> pd.Series:
+    """Return the field of the queries that groups them; those without it are one more group."""
+    queries = corpus.query_frame()
+    if by not in queries:
+        fields = ", ".join(str(column) for column in queries if column != "text") or "none"
+        msg = f"queries of {corpus.name!r} have no field {by!r}; they have: {fields}"
+        raise MmgapError(msg)
+    return queries[by].fillna(f"no {by}")
+
+
 def grouped_recall(
     vectors: Vectors, strategies: Sequence[Strategy] = TRIVIAL, *, k: int = 10
 ) -> pd.DataFrame:
@@ -97,14 +89,13 @@ def grouped_recall(
     import pandas as pd
 
     runs = run_strategies(vectors, strategies, cut_off=k)
-    queries = vectors.corpus.query_frame().assign(all="all")
+    queries = vectors.corpus.query_frame()
+    everyone = pd.Series("all", index=queries.index)
     tables = []
-    for grouping in ("all", *GROUPINGS):
-        if grouping not in queries:
-            continue
-        groups = queries[grouping].rename("group")
-        table = recall_table(runs, vectors.corpus.qrels, k=k, by=groups)
-        table.insert(1, "group_by", grouping)
+    for name in ("all", *(each for each in GROUPINGS if each in queries)):
+        groups = everyone if name == "all" else groups_of(vectors.corpus, name)
+        table = recall_table(runs, vectors.corpus.qrels, k=k, by=groups.rename("group"))
+        table.insert(1, "group_by", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

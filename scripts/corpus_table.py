@@ -57,6 +57,22 @@ FOOT = """
 - `load_corpus("captions/coco@FOLDER")` also reads Karpathy's `dataset_coco.json`; the same for
   `flickr30k`. `pool="pairs"` gives each image its first caption as text.
 - A folder of your own: see `mmgap.corpus.load_folder`.
+
+## Queries that are the documents' own texts
+
+A plain folder of images with their texts beside them, and embeddings without queries
+(`IMAGE.npy,TEXT.npy`), ask with the documents' own texts. A text must not meet itself, so that one
+score is left out; but then the relevant document is the only one without a text score, and merges
+that treat missing scores kindly find it in pure noise. Therefore one rule holds everywhere: **a leg
+from which pairs are left out, while another leg still shows their documents, takes no part in any
+ranking, for any query** (`Vectors.ranked_legs`).
+
+- Reports and tables show the image leg alone; leaderboard, advice, label budget and verdicts are
+  refused, with the remedy.
+- Distributions, gap, thresholds of the image leg, and the single-modality-answer test with images
+  answering can be read: there every text and every image is an entry of its own, with one score.
+- To compare merges, bring queries of your own: `queries.jsonl` and `qrels.tsv` in the folder,
+  `IMAGE.npy,TEXT.npy,QUERIES.npy` for embeddings; another caption of each image will do.
 """
 
 

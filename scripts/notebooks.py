@@ -6,13 +6,17 @@ made from it and committed with its outputs.
     python scripts/notebooks.py build
     python scripts/notebooks.py execute                              # in place, outputs kept
     python scripts/notebooks.py execute --output-dir DIR 00 01       # copies elsewhere
-    python scripts/notebooks.py execute --jobs 2                     # two at once
+    python scripts/notebooks.py execute --jobs 2 --keep ...          # two at once, see below
     python scripts/notebooks.py check
+
+With ``--keep`` a copy is kept, not made again, if it ran to its end and nothing it is made from has
+changed since: its text, the package, the data, the pinned libraries.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import subprocess
@@ -188,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "build":
             build(chosen)
         elif options.command == "execute":
-            _execute_all(chosen, options.output_dir, options.jobs)
+            _execute_all(chosen, options.output_dir, options.jobs, keep=options.keep)
         else:
             _check_all(chosen)
     except NotebookError as error:
@@ -197,13 +201,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _execute_all(chosen: Sequence[Path], output_dir: Path | None, jobs: int) -> None:
+def _execute_all(
+    chosen: Sequence[Path], output_dir: Path | None, jobs: int, *, keep: bool = False
+) -> None:
     """Execute all, a line each as it ends; those that fail are said at the end."""
     started, failed = time.perf_counter(), []
+    sources = _digest(_sources()) if keep else ""
+
+    def outcome(text: Path) -> tuple[Path, str, str]:
+        made = (output_dir or NOTEBOOKS) / twin(text).name
+        key = f"{sources} {_digest([text])}"
+        stamp = made.with_suffix(".made-from")
+        if keep and made.exists() and stamp.exists() and stamp.read_text() == key:
+            return text, "unchanged since its last run, kept", ""
+        stamp.unlink(missing_ok=True)
+        seconds, problem = _alone(text, output_dir)
+        if keep and not problem:
+            stamp.write_text(key)
+        return text, "FAILED" if problem else f"{seconds:.1f} s", problem
+
     with ThreadPoolExecutor(jobs) as pool:
-        for text, seconds, problem in pool.map(lambda text: _alone(text, output_dir), chosen):
-            outcome = "FAILED" if problem else f"{seconds:.1f} s"
-            print(f"{text.stem}  {outcome}", flush=True)
+        for text, words, problem in pool.map(outcome, chosen):
+            print(f"{text.stem}  {words}", flush=True)
             if problem:
                 failed.append(problem)
     n_ran = len(chosen) - len(failed)
@@ -213,7 +232,28 @@ def _execute_all(chosen: Sequence[Path], output_dir: Path | None, jobs: int) -> 
         raise NotebookError("\n".join(failed))
 
 
-def _alone(text: Path, output_dir: Path | None) -> tuple[Path, float, str]:
+def _sources() -> list[Path]:
+    """List what every notebook is made from, besides its text."""
+    files = [
+        path
+        for folder in ("mmgap", "data")
+        for path in sorted((REPOSITORY / folder).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    optional = Path(os.environ.get("MMGAP_ORACLES", REPOSITORY.parent / "shared" / "oracles"))
+    return [*files, REPOSITORY / "constraints" / "cpu.txt", *sorted(optional.glob("*"))]
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Hash the contents of files, their names, and what else a run depends on."""
+    found = hashlib.sha256(f"{sys.version} {os.environ.get('MMGAP_FAST', '0')}".encode())
+    for path in paths:
+        found.update(f"{path.name} {path.stat().st_size}\n".encode())
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _alone(text: Path, output_dir: Path | None) -> tuple[float, str]:
     """Execute one notebook in a process of its own: seconds, and what went wrong if anything."""
     command = [sys.executable, __file__, "run", str(text)]
     command += ["--output-dir", str(output_dir)] if output_dir else []
@@ -224,7 +264,7 @@ def _alone(text: Path, output_dir: Path | None) -> tuple[Path, float, str]:
         command, env={**os.environ, **threads}, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - started
-    return text, seconds, ended.stderr.strip() or "stopped" if ended.returncode else ""
+    return seconds, (ended.stderr.strip() or "stopped") if ended.returncode else ""
 
 
 def _check_all(chosen: Sequence[Path]) -> None:
@@ -249,6 +289,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "execute":
             command.add_argument("--output-dir", type=Path, help="write copies there")
             command.add_argument("--jobs", type=int, default=1, help="so many at once")
+            command.add_argument("--keep", action="store_true", help="what has not changed")
     alone = commands.add_parser("run", help="execute one text; what the others start")
     alone.add_argument("text", type=Path)
     alone.add_argument("--output-dir", type=Path)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the threads
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 import hypothesis
 import numpy as np
@@ -38,6 +44,38 @@ def _seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002  (for libraries that draw from the global generator)
     torch.manual_seed(0)
+
+
+class Done(NamedTuple):
+    """What a command left: its exit status and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def mmgap(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Done]:
+    """Run a command as a shell would, in this process; a traceback is a failure of the test."""
+
+    def run(*arguments: object, columns: int = 200) -> Done:
+        from mmgap.cli import main
+
+        monkeypatch.setattr("sys.argv", ["mmgap", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        capfd.readouterr()
+        status = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            try:
+                main()
+            except SystemExit as stop:
+                status = int(stop.code or 0)
+        return Done(status, *capfd.readouterr())
+
+    return run
 
 
 @pytest.fixture

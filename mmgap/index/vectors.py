@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import overload
 
 import numpy as np
 
-from mmgap.corpus.schema import Corpus
+from mmgap.corpus.schema import LEGS, Corpus
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
@@ -57,6 +58,53 @@ class Vectors:
         """Names of the legs that hold a document: the ones that can be searched."""
         return tuple(name for name, leg in self.legs.items() if len(leg.positions))
 
+    @property
+    def ranked_legs(self) -> tuple[str, ...]:
+        """Names of the legs that rankings, merges and rerankers may use.
+
+        A pair that ``corpus.left_out`` takes from one leg, while the document stays in another one,
+        leaves a hole that only judged documents have: a merge that rewards missing scores would
+        find its answers in pure noise. So a leg with such a hole takes no part in any ranking, for
+        no query. Its scores, distributions and gap can still be read.
+        """
+        return tuple(name for name in self.filled_legs if name not in self.holes)
+
+    def need_ranked(self) -> None:
+        """Raise MmgapError if a leg must not be ranked, so that no merge can be judged."""
+        if self.holes:
+            msg = f"no merge can be judged on {self.corpus.name!r}: {self.hole_words()}"
+            raise MmgapError(msg)
+
+    def hole_words(self) -> str:
+        """Say which leg is not ranked, why, and what to do; empty where all legs are."""
+        return "; ".join(
+            f"no {leg} leg can be ranked where queries are the documents' own {leg}s (query "
+            f"{query_id!r} must not meet the {leg} of document {doc_id!r}, and the missing score "
+            "would give the relevant document away; bring queries of your own: queries.jsonl and "
+            "qrels.tsv in a folder, QUERIES.npy for embeddings, e.g. another caption of each image)"
+            for leg, (query_id, doc_id) in self.holes.items()
+        )
+
+    @cached_property
+    def holes(self) -> Mapping[str, tuple[str, str]]:
+        """Legs that must not be ranked, each with a query and the document it hides from it."""
+        found: dict[str, tuple[str, str]] = {}
+        for query_id, pairs in self.corpus.left_out.items():
+            for doc_id, leg in sorted(pairs):
+                (other,) = set(LEGS) - {leg}
+                hidden = leg not in found and (doc_id, other) not in pairs
+                if hidden and self._shows(doc_id, other):
+                    found[leg] = (query_id, doc_id)
+        return found
+
+    def _shows(self, doc_id: str, leg: str) -> bool:
+        """Whether a document has a modality, whether or not this encoder reads it."""
+        if leg not in self.legs:
+            return getattr(self.corpus.document(doc_id), leg) is not None
+        position, positions = self.corpus.position(doc_id), self.legs[leg].positions
+        at = int(np.searchsorted(positions, position))
+        return at < len(positions) and int(positions[at]) == position
+
     def leg(self, name: str) -> Leg:
         """Return a leg by its name; an MmgapError if there is none."""
         if name not in self.legs:
@@ -79,6 +127,8 @@ class Vectors:
                 "queries; embed the same corpus with both encoders"
             )
             raise MmgapError(msg)
+        if leg in other.holes:  # under another name it would let queries meet themselves
+            raise MmgapError(other.hole_words())
         added = replace(other.leg(leg), queries=other.queries_of(leg))
         return replace(self, legs={**self.legs, name: added})
 

@@ -14,7 +14,7 @@ from mmgap.fusion.objective import expected_measure
 from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.judge import deepest_cut_off
-from mmgap.strategies.method import LABELLED_PAIRS, TOLERANCE, Method
+from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, LEFT_OUT, TOLERANCE, Method
 from mmgap.strategies.pool import Pool, deep_pool, list_candidates
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def label_budget(
         ``value`` (mean over draws and queries), ``ci_low``, ``ci_high`` (95 %, over draws *and*
         queries: what a team with one set of labels would meet), ``draw_low``, ``draw_high`` (95 %
         of the draws, on these queries), ``n`` (queries), ``n_draws``, ``n_relevant`` (mean number
-        of relevant pairs among the labels) and ``text_weight`` (mean weight of the text leg).
+        of relevant pairs among the labels) and ``text_weight`` (mean weight of the text leg). A
+        reference that cannot be fitted has one row, of measure "left out", with its ``reason``.
 
     Raises
     ------
@@ -312,7 +313,11 @@ def _reference_row(
     if method.fitted_on == LABELLED_PAIRS:
         msg = f"{method.name!r} is fitted on labels; references are methods that need none"
         raise MmgapError(msg)
-    run = method.fit(calibration).run(test)
+    try:
+        run = method.fit(calibration).run(test)
+    except CANNOT_FIT as error:
+        left_out = {"n_labels": np.nan, "measure": LEFT_OUT, "n": 0, "reason": str(error)}
+        return {"method": method.name} | left_out
     found = evaluate(run, test.vectors.corpus.qrels, [measure], tolerance=TOLERANCE)
     values = found["expected"][measure].to_numpy()
     low, high = bootstrap_interval(values, rng=rng)

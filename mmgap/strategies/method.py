@@ -11,7 +11,7 @@ import numpy as np
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
 from mmgap.index.vectors import Vectors
-from mmgap.strategies.candidates import Candidates
+from mmgap.strategies.old_candidates import Candidates
 from mmgap.strategies.pool import Pool
 
 if TYPE_CHECKING:
@@ -38,6 +38,12 @@ up exactly, or nothing but the list it stands in."""
 
 TOLERANCE = 1e-12
 """Fused scores closer than this count as tied."""
+
+CANNOT_FIT = (ValueError, ArithmeticError)
+"""What a method raises where there is too little to fit it on: it is left out, with this reason."""
+
+LEFT_OUT = "left out"
+"""Measure of the rows of a table that say why a method is left out."""
 
 Fuse = Callable[[Candidates], np.ndarray]
 """From candidates to fused scores of the same shape; NaN drops a candidate."""

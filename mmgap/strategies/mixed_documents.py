@@ -80,6 +80,7 @@ def rank_mixed_documents(
         raise MmgapError(msg)
     for vectors in (test,) if calibration is None else (test, calibration):
         need_both_legs(vectors)
+        vectors.need_ranked()
     lacking = [leg for leg in LEGS if len(test.legs[leg].positions) < n]
     if lacking:
         msg = (

@@ -41,7 +41,7 @@ class PairScorer:
     Parameters
     ----------
     vectors : Vectors
-        Whose corpus is searched. A modality that ``vectors.corpus.left_out`` takes from a pair is
+        Whose corpus is searched. A modality that must not be ranked (``Vectors.ranked_legs``) is
         not shown to the reranker either, nor is a picture that was skipped when embedding.
     reranker : Reranker
     cache : bool or Path, default True
@@ -114,11 +114,7 @@ class PairScorer:
         -------
         shown : bool ndarray of shape (n_query, n_candidate)
         """
-        has, left_out = self._has[modality]
-        shown = (documents >= 0) & has[np.maximum(documents, 0)]
-        if len(left_out):
-            shown &= ~np.isin(self._codes(documents), left_out)
-        return shown
+        return (documents >= 0) & self._has[modality][np.maximum(documents, 0)]
 
     def takes(self, shown: str) -> bool:
         """Whether the reranker takes a text query with such a document."""
@@ -314,26 +310,17 @@ class PairScorer:
         return key
 
 
-def _shown_modalities(vectors: Vectors) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Which documents have a modality, and the pairs (as codes) that must not be shown it."""
+def _shown_modalities(vectors: Vectors) -> dict[str, np.ndarray]:
+    """Which documents the reranker may see a modality of; none of one that must not be ranked."""
     documents = vectors.corpus.documents
-    has: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    has = {}
     for modality in LEGS:
-        left_out = np.array(
-            [
-                row * len(documents) + vectors.corpus.position(doc_id)
-                for row, query_id in enumerate(vectors.corpus.query_ids)
-                for doc_id, name in vectors.corpus.left_out.get(query_id, ())
-                if name == modality
-            ],
-            dtype=np.int64,
-        )
         there = np.array([_has(document, modality) for document in documents], dtype=bool)
         if modality in vectors.legs:  # a picture that could not be read has no vector
             embedded = np.zeros(len(documents), dtype=bool)
             embedded[vectors.legs[modality].positions] = True
             there &= embedded
-        has[modality] = there, left_out
+        has[modality] = there & (modality not in vectors.holes)
     return has
 
 

@@ -13,8 +13,8 @@ from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Vectors
-from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.distributions import relevance
+from mmgap.strategies.old_candidates import Candidates
 
 if TYPE_CHECKING:
     from mmgap.mitigate import Mitigation
@@ -40,7 +40,8 @@ class Pool:
     Raises
     ------
     MmgapError
-        If ``depth`` is below 1 or no leg holds a document.
+        If ``depth`` is below 1, no leg holds a document, or one of them must not be ranked (see
+        ``Vectors.ranked_legs``).
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Pool:
                 f"{vectors.corpus.name!r}, so there is nothing to rank"
             )
             raise MmgapError(msg)
+        vectors.need_ranked()
         self.vectors = vectors
         self.depth = depth
         self.unmatched_bank = unmatched_bank

@@ -13,7 +13,7 @@ from mmgap.errors import MmgapError
 from mmgap.evaluation import OverTies, Run, bootstrap_interval, recall
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies.distributions import need_both_legs
-from mmgap.strategies.method import TOLERANCE, Method
+from mmgap.strategies.method import CANNOT_FIT, LEFT_OUT, TOLERANCE, Method
 from mmgap.strategies.pool import Pool
 from mmgap.strategies.split import take_queries
 
@@ -138,7 +138,7 @@ def probe_table(
     test: Vectors,
     methods: Iterable[Method] | None = None,
     *,
-    directions: Sequence[str] = ("text", "image"),
+    directions: Sequence[str] | None = None,
     ks: Sequence[int] = (1, 5, 10),
     classes: Mapping[str, str] | None = None,
     rng: np.random.Generator | None = None,
@@ -158,8 +158,8 @@ def probe_table(
         Documents with both modalities, of one encoder.
     methods : iterable of Method or None, default None
         None takes ``PROBE_METHODS``.
-    directions : sequence of {"text", "image"}, default both
-        Where captions are both queries and texts only "image" can be asked.
+    directions : sequence of {"text", "image"} or None, default None
+        None asks both; where captions are both queries and texts only "image" can be asked.
     ks : sequence of int, default (1, 5, 10)
         Cut-offs of recall. The share of texts is taken at the largest.
     classes : mapping of direction to query class, or None
@@ -175,7 +175,8 @@ def probe_table(
         ``corpus``, ``encoder``, ``method``, ``fitted_on``, ``direction``, ``measure``, ``value``
         (expected over the orders of tied entries, which scores closer than 1e-12 are), ``ci_low``,
         ``ci_high`` (95 % bootstrap interval over queries), ``optimistic``, ``pessimistic``,
-        ``n``.
+        ``n``. A method that cannot be fitted has one row, of measure "left out", with its
+        ``reason``.
 
     Raises
     ------
@@ -194,16 +195,23 @@ def probe_table(
         from mmgap.strategies.probe_methods import PROBE_METHODS
 
         methods = PROBE_METHODS
+    if directions is None:
+        directions = [leg for leg in LEGS if leg not in test.holes]
     bank = Pool(one_entry_per_modality(calibration), depth=None, unmatched_bank=True)
     pools = {
         answer: Pool(one_entry_per_modality(_asked(test, answer, classes), answer), depth=None)
         for answer in directions
     }
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for method in methods:
-        fitted = method.fit(bank)
+        try:
+            fitted = method.fit(bank)
+            runs = {answer: fitted.run(pool, places=max(ks) + 1) for answer, pool in pools.items()}
+        except CANNOT_FIT as error:
+            rows.append((method.name, method.fitted_on, "", LEFT_OUT, *[np.nan] * 5, 0, str(error)))
+            continue
         for answer, pool in pools.items():
-            found = _measured(fitted.run(pool, places=max(ks) + 1), pool, ks)
+            found = _measured(runs[answer], pool, ks)
             low, high = bootstrap_interval(
                 np.column_stack([over.expected for over in found.values()]), rng=rng
             )
@@ -211,15 +219,17 @@ def probe_table(
                 (
                     *(method.name, method.fitted_on, answer, measure, over.expected.mean()),
                     *(low[column], high[column]),
-                    *(over.optimistic.mean(), over.pessimistic.mean(), len(over.expected)),
+                    *(over.optimistic.mean(), over.pessimistic.mean(), len(over.expected), ""),
                 )
                 for column, (measure, over) in enumerate(found.items())
             ]
     columns = (
         *("method", "fitted_on", "direction", "measure", "value", "ci_low", "ci_high"),
-        *("optimistic", "pessimistic", "n"),
+        *("optimistic", "pessimistic", "n", "reason"),
     )
     table = pd.DataFrame(rows, columns=columns)
+    if not (table["measure"] == LEFT_OUT).any():
+        table = table.drop(columns="reason")
     table.insert(0, "encoder", test.encoder.id)
     table.insert(0, "corpus", test.corpus.name)
     return table
@@ -279,6 +289,7 @@ def format_probe(table: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
+    table = table[table["measure"] != LEFT_OUT]
     first = table["measure"].iloc[0]
     columns = {name: list(dict.fromkeys(table[name])) for name in ("method", "direction")}
     cells = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
 from mmgap.strategies.cost import cost_frame
 from mmgap.strategies.first_stage import find_pool
-from mmgap.strategies.method import LABELLED_PAIRS, NOTHING, TOLERANCE, Method
+from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, NOTHING, TOLERANCE, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.rerank import CostedRun, run_two_stage
+from mmgap.strategies.run_two_stage import CostedRun, run_two_stage
 from mmgap.strategies.split import query_folds, take_queries
 from mmgap.strategies.two_stage import CONVEX, TwoStage
 
@@ -51,10 +51,13 @@ class HeldOut:
         One row per query, one column per candidate.
     calls : Series
         Reranker calls per query, on average, by candidate; 0 for those without a reranker.
+    failures : mapping of str to str
+        Methods that cannot be fitted on so little, each with the reason; they have no column.
     """
 
     values: pd.DataFrame
     calls: pd.Series
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 def verdict_family(candidate: Candidate) -> str | None:
@@ -84,6 +87,7 @@ def run_candidates(
     scorer: PairScorer | None = None,
     *,
     calibration: Vectors,
+    failures: dict[str, str] | None = None,
 ) -> list[CostedRun]:
     """Run methods and two-stage strategies on the same queries, with what each costs.
 
@@ -97,6 +101,8 @@ def run_candidates(
         Of ``vectors``; ``None`` where nothing reranks.
     calibration : Vectors
         Of other queries by the same encoder: whatever is fitted is fitted on them.
+    failures : dict of str to str or None
+        Where to put the reason why a method cannot be fitted, which then has no run. None raises.
 
     Returns
     -------
@@ -110,11 +116,11 @@ def run_candidates(
         As :func:`run_two_stage` does.
     """
     two_stage = [each for each in candidates if isinstance(each, TwoStage)]
-    found = {each.run.name: each for each in _methods(vectors, candidates, calibration)}
+    found = {each.run.name: each for each in _methods(vectors, candidates, calibration, failures)}
     if two_stage:
         costed = run_two_stage(vectors, two_stage, scorer, calibration=calibration)
         found |= {each.run.name: each for each in costed}
-    return [found[candidate.name] for candidate in candidates]
+    return [found[candidate.name] for candidate in candidates if candidate.name in found]
 
 
 def held_out(
@@ -165,11 +171,12 @@ def held_out(
         raise MmgapError(msg)
     values = pd.DataFrame(np.nan, index=calibration.corpus.query_ids, columns=names)
     calls = pd.DataFrame(0.0, index=values.index, columns=names)
+    failures: dict[str, str] = {}
 
     def judge(asked: Vectors, chosen: Sequence[Candidate], fit_on: Vectors) -> None:
         reranks = any(isinstance(each, TwoStage) and each.view for each in chosen)
         scorer = PairScorer(asked, reranker, cache=cache) if reranker and reranks else None
-        for each in run_candidates(asked, chosen, scorer, calibration=fit_on):
+        for each in run_candidates(asked, chosen, scorer, calibration=fit_on, failures=failures):
             rows = asked.corpus.query_ids
             values.loc[rows, each.run.name] = _values(each, asked.corpus, measure)
             calls.loc[rows, each.run.name] = each.calls
@@ -179,7 +186,8 @@ def held_out(
     for rows in query_folds(calibration, n_folds) if fitted else []:
         others = np.setdiff1d(np.arange(len(values)), rows)
         judge(take_queries(calibration, rows), fitted, take_queries(calibration, others))
-    return HeldOut(values, calls.mean())
+    values, calls = (frame.drop(columns=list(failures)) for frame in (values, calls))
+    return HeldOut(values, calls.mean(), failures)
 
 
 def choose_best(found: HeldOut, names: Sequence[str], *, max_calls: float = np.inf) -> str:
@@ -211,7 +219,8 @@ def choose_best(found: HeldOut, names: Sequence[str], *, max_calls: float = np.i
     >>> choose_best(found, list(values)), choose_best(found, list(values), max_calls=10)
     ('rerank 64', 'rerank 8')
     """
-    allowed = [name for name in names if found.calls[name] <= max_calls + 1e-9]
+    known = [name for name in names if name in found.calls]
+    allowed = [name for name in known if found.calls[name] <= max_calls + 1e-9]
     if not allowed:
         msg = f"none of {list(names)} takes {max_calls} reranker calls or fewer; allow more"
         raise MmgapError(msg)
@@ -370,7 +379,10 @@ def verdict_sentences(
 
 
 def _methods(
-    vectors: Vectors, candidates: Sequence[Candidate], calibration: Vectors
+    vectors: Vectors,
+    candidates: Sequence[Candidate],
+    calibration: Vectors,
+    failures: dict[str, str] | None,
 ) -> list[CostedRun]:
     methods = [each for each in candidates if isinstance(each, Method)]
     if not methods:
@@ -382,9 +394,15 @@ def _methods(
     none = np.zeros(n_query, dtype=np.int64)
     found = []
     for method in methods:
-        fitted = method.fit(bank)
-        began = time.perf_counter()
-        run = fitted.run(pool)
+        try:
+            fitted = method.fit(bank)
+            began = time.perf_counter()
+            run = fitted.run(pool)
+        except CANNOT_FIT as error:
+            if failures is None:
+                raise
+            failures[method.name] = str(error)
+            continue
         spent = (time.perf_counter() - began) / n_query
         stand_in = TwoStage(method.name, None, merge="mean")
         found.append(CostedRun(stand_in, run, none, none, none, 0.0 * none, search, spent))

@@ -531,7 +531,7 @@ if judged is not None:
 #   queries, paired.
 # - About half of EDIS' documents share their headline with another one: ties are no rare case, so
 #   read the mean over their orders.
-# - On the command line: `mmgap table seed --corpus edis`.
+# - On the command line: `mmgap table two-stage --corpus edis`.
 #
 # **References.** Jina AI: Fair scoring for multimodal documents, 25 May 2025 (EDIS, jina-clip-v2,
 # jina-reranker-m0). S. Liu, W. Feng, T. Fu, W. Chen, W. Y. Wang: EDIS: Entity-Driven Image Search

@@ -13,12 +13,11 @@ import pytest
 
 import mmgap
 from mmgap.corpus import FAMILIES, FEATURE_SETS, SOURCES, load_corpus, load_pictograms
-from mmgap.corpus.captions import HUBS
+from mmgap.corpus.benchmarks import CAPTION_HUBS as HUBS
+from mmgap.corpus.benchmarks import MIXBENCH_HUB, SUBSETS
 from mmgap.corpus.catalog import all_corpora, find_corpus, load_catalog
-from mmgap.corpus.edis import HUB
-from mmgap.corpus.mixbench import HUB as MIXBENCH_HUB
-from mmgap.corpus.mixbench import SUBSETS
-from mmgap.corpus.places import by_role
+from mmgap.corpus.edis import EDIS_HUB as HUB
+from mmgap.corpus.hub import by_role
 from mmgap.corpus.sampling import fetch_sample, interval_half_width, sample_words
 from mmgap.errors import CorpusError
 
@@ -218,7 +217,6 @@ def test_dry_runs() -> None:
     assert bundled.returncode == 0
     assert "nothing to fetch" in bundled.stdout
     for arguments, message in {
-        ("edis", "--others", "3"): "--others belongs to --sample",
         ("captions/coco", "--sample", "3", "--dry-run"): "cannot be fetched in part",
         ("features/clip-vit-b16-coco500",): "Nothing to fetch: load_corpus takes it",
     }.items():
@@ -240,7 +238,7 @@ def test_info_of_a_corpus_that_is_not_here_and_of_one_that_is(tmp_path: Path) ->
 
 
 def test_the_split_reaches_the_loader(tmp_path: Path) -> None:
-    done = command("info", f"edis@{tmp_path}", "--split", "val")
+    done = command("info", f"edis/val@{tmp_path}")
     assert done.returncode == 2
     assert "EDIS_val.json" in done.stderr
 

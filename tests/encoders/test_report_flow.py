@@ -152,7 +152,7 @@ def test_the_command_runs_for_every_backend(
     name = name.format(build(folder))
     assert load_encoder(name).info.backend.startswith(backend)
     out = tmp_path / "results"
-    options = ["--sample", "10", "--condition", "style", "--quiet", "--out", str(out)]
+    options = ["--sample", "10", "--corpus", "pictograms/style", "--out", str(out)]
     done = CliRunner().invoke(app, ["report", "--encoder", name, *options])
     assert done.exit_code == 0, done.output
     recall = pd.read_csv(out / "recall.csv")

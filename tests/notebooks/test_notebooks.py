@@ -360,6 +360,18 @@ def test_a_failing_notebook_is_said_at_the_end_and_the_others_run(folder, capsys
     assert not (folder / "00_small.ipynb").exists()
 
 
+@pytest.mark.filterwarnings("default")
+def test_what_has_not_changed_is_kept(folder, capsys):
+    command = ["execute", "--output-dir", str(folder / "out"), "--keep"]
+    said = []
+    for change in ("", "", "\n# %%\nsize + 1\n"):
+        text = folder / "text" / "00_small.py"
+        text.write_text(text.read_text(encoding="utf-8") + change, encoding="utf-8")
+        assert tool.main(command) == 0
+        said.append("kept" in capsys.readouterr().out)
+    assert said == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [

@@ -1,4 +1,4 @@
-"""``mmgap table seed --corpus edis``, end to end, through tiny checkpoints of both models."""
+"""``mmgap table two-stage --corpus edis``, end to end, through tiny checkpoints of both models."""
 
 from __future__ import annotations
 
@@ -71,12 +71,16 @@ def m0(tiny_m0: Path) -> str:
     return f"jinaai/jina-reranker-m0@{tiny_m0}"
 
 
+def changed(*settings: str) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
 def run(edis: Path, clip: str, m0: str, out: Path, *more: str) -> tuple[pd.DataFrame, str]:
-    command = ["table", "seed", "--corpus", f"edis@{edis}", "--encoder", clip]
-    command += ["--reranker", m0, "--out", str(out), "--quiet", "--depth", "6", *more]
+    command = ["table", "two-stage", "--corpus", f"edis@{edis}", "--encoder", clip]
+    command += ["--reranker", m0, "--out", str(out), "--set", "depth=6", *more]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    return pd.read_csv(out / "seed_table.csv"), done.output
+    return pd.read_csv(out / "two_stage.csv"), done.output
 
 
 def test_the_whole_table(edis: Path, clip: str, m0: str, tmp_path: Path) -> None:
@@ -133,11 +137,20 @@ def test_a_second_run_makes_no_call(
 
     monkeypatch.setattr(PairStore, "write", fail_late)
     out = tmp_path / "results"
-    command = ["table", "seed", "--corpus", f"edis@{edis}", "--encoder", clip, "--reranker", m0]
-    command += ["--out", str(out), "--quiet", "--depth", "6"]
+    command = [
+        "table",
+        "two-stage",
+        "--corpus",
+        f"edis@{edis}",
+        "--encoder",
+        clip,
+        "--reranker",
+        m0,
+    ]
+    command += ["--out", str(out), "--set", "depth=6"]
     stopped = CliRunner().invoke(app, command)
     assert stopped.exit_code != 0
-    assert not out.exists()
+    assert not (out / "two_stage.csv").exists()
     table, printed = run(edis, clip, m0, out)
     n_new = int(printed.split(" reranker calls made now")[0].split()[-1])
     assert n_new == sum(written[1:]) > 0
@@ -150,7 +163,7 @@ def test_a_second_run_makes_no_call(
 def test_published_numbers_stand_in_their_own_column(
     edis: Path, clip: str, m0: str, tmp_path: Path
 ) -> None:
-    table, printed = run(edis, clip, m0, tmp_path, "--depth", "32", "--refill")
+    table, printed = run(edis, clip, m0, tmp_path, *changed("depth=32", "backfill=yes"))
     assert (100 * table["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
     assert table["published_applies"].all()
     assert "Published, not measured here, EDIS with jina-clip-v2 and jina-reranker-m0" in printed
@@ -162,19 +175,19 @@ def test_published_numbers_stand_in_their_own_column(
 
 
 def test_every_open_point_reaches_the_run(edis: Path, clip: str, m0: str, tmp_path: Path) -> None:
-    more = ["--measure", "hit@3", "--min-grade", "2", "--pool", "restricted", "--sample", "3"]
-    more += ["--duplicates", "first", "--refill", "--average", "before", "--ties", "doc_id"]
-    more += ["--dim", "16", "--query-prompt", "q: ", "--max-words", "2", "--max-length", "2000"]
-    more += ["--image-side", "56"]
+    more = changed("min_grade=2", "pool=restricted", "sample=3", "duplicates=first", "backfill=yes")
+    more += changed("average=before", "ties=doc_id", "dim=16", "query_prompt=q: ", "max_words=2")
+    more += changed("max_length=2000", "image_side=56")
+    more += ["--measure", "hit@3"]
     table, _ = run(edis, clip, m0, tmp_path, *more)
     assert table["value"].notna().all()
     assert set(table["measure"]) == {"hit@3"}
     assert table["corpus"].str.startswith("edis/restricted").all()
     assert table["published"].isna().all()
-    settings = pd.read_csv(tmp_path / "seed_table_settings.csv")
+    settings = pd.read_csv(tmp_path / "two_stage_settings.csv")
     assert settings["number"].tolist() == list(range(1, 12))
     text = " ".join(settings["setting"])
     for said in ("hit@3", "min_grade=2", "restricted", "sample=3", "duplicates=first"):
         assert said in text
-    for said in ("refill=True", "average=before", "ties=doc_id", "dim=16", "image_side=56"):
+    for said in ("backfill=yes", "average=before", "ties=doc_id", "dim=16", "image_side=56"):
         assert said in text

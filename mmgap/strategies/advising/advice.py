@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,10 @@ class Advice:
         where there are no classes.
     reasons, what_would_change_it : tuple of str
         Whole sentences.
+    warning : str
+        Says that nothing here finds more than chance; empty where the better leg does.
+    failures : mapping of str to str
+        Methods that could not be fitted on so little and are left out, each with the reason.
     """
 
     corpus: str
@@ -66,13 +71,20 @@ class Advice:
     by_class: pd.DataFrame = field(repr=False)
     reasons: tuple[str, ...]
     what_would_change_it: tuple[str, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
 
     def to_text(self) -> str:
         """Return advice, reasons, what would change it and how to read it, one sentence a line."""
-        lines = [f"{self.corpus}, {self.encoder}: use {self.method!r}", "Why:"]
+        lines = [f"{self.corpus}, {self.encoder}: use {self.method!r}"]
+        lines += [f"Warning: {self.warning}"] if self.warning else []
+        lines.append("Why:")
         lines += [f"  - {sentence}" for sentence in self.reasons]
         lines.append("What would change it:")
         lines += [f"  - {sentence}" for sentence in self.what_would_change_it]
+        if self.failures:
+            lines.append("Left out, because they cannot be fitted on so little:")
+            lines += [f"  - {name}: {reason}" for name, reason in self.failures.items()]
         lines += ["How to read it:", *(f"  - {sentence}" for sentence in _READING)]
         return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmgap.evaluation import Run, evaluate
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
 from mmgap.strategies.advising.advice import Advice
@@ -16,7 +17,7 @@ from mmgap.strategies.advising.entries import measure_entries
 from mmgap.strategies.advising.held_out import judge_held_out
 from mmgap.strategies.advising.tables import choice_table, class_table
 from mmgap.strategies.advising.terms import Terms
-from mmgap.strategies.advising.words import reason_words
+from mmgap.strategies.advising.words import reason_words, warning_words
 from mmgap.strategies.method import Method
 
 DEPTHS = (8, 16, 32)
@@ -118,7 +119,7 @@ def advise(
     'raw, mean'
     """
     terms = Terms(n_labels, lists_only, budget_ms, measure, alpha, embed_ms)
-    entries = measure_entries(
+    entries, failures = measure_entries(
         calibration,
         methods,
         terms,
@@ -127,7 +128,7 @@ def advise(
         n_folds=n_folds,
         cache=cache,
     )
-    choice = Choice(entries, terms)
+    choice = Choice(entries, terms, chance_values(calibration, measure))
     table, by_class = choice_table(choice), class_table(choice, _classes(calibration, by))
     if test is None:
         reasons = reason_words(choice, calibration)
@@ -146,7 +147,18 @@ def advise(
         by_class,
         tuple(reasons),
         tuple(changes),
+        failures,
+        warning_words(choice, calibration),
     )
+
+
+def chance_values(vectors: Vectors, measure: str) -> np.ndarray:
+    """Return what a random order of all documents scores in expectation, query by query."""
+    corpus = vectors.corpus
+    shape = (len(corpus.queries), len(corpus.documents))
+    every = np.broadcast_to(np.arange(shape[1]), shape)
+    run = Run.from_scores("chance", corpus.query_ids, corpus.doc_ids, every, np.zeros(shape))
+    return evaluate(run, corpus.qrels, [measure])["expected"][measure].to_numpy()
 
 
 def _classes(vectors: Vectors, by: str | None) -> dict[str, np.ndarray]:

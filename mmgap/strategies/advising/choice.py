@@ -34,18 +34,29 @@ class Choice:
     legs : list of Entry
     simple : list of Entry
         The better leg, and the plain merge where there is one.
+    above_chance : bool
+        Whether the better leg finds significantly more than a random order. Where it does not,
+        nothing is advised but that leg: there is no signal to merge.
     """
 
-    def __init__(self, entries: Sequence[Entry], terms: Terms) -> None:
-        self.terms = terms
+    def __init__(
+        self, entries: Sequence[Entry], terms: Terms, chance: np.ndarray | float = -np.inf
+    ) -> None:
+        self.terms, self.chance = terms, chance
         # Stable, so that of equal values the simpler one, which was added first, comes first.
         self.entries = sorted(entries, key=lambda entry: -round(entry.mean, 12))
         self.allowed = [entry for entry in self.entries if not entry.why_not]
         self.path = climb(self.allowed, terms.alpha)
+        self.legs = [entry for entry in self.entries if entry.effort == 0]
+        lead = best_of(self.legs).values - chance
+        self.above_chance = bool(
+            np.isinf(lead).any() or (lead.mean() > 0 and randomisation_test(lead) < terms.alpha)
+        )
+        if not self.above_chance:
+            self.path = [best_of(self.legs)]
         self.pick = self.path[-1]
         rest = [entry for entry in self.allowed if entry is not self.pick]
         self.next = best_of(rest) if rest else None
-        self.legs = [entry for entry in self.entries if entry.effort == 0]
         self.simple = [best_of(self.legs)]
         self.simple += [entry for entry in self.entries if entry.name == terms.plain]
 

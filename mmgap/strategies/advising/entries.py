@@ -19,10 +19,10 @@ from mmgap.strategies.advising.terms import Terms
 from mmgap.strategies.cost import cost_frame
 from mmgap.strategies.first_stage import find_pool
 from mmgap.strategies.label_budget import JUDGED_DEPTH
-from mmgap.strategies.method import LABELLED_PAIRS, NOTHING, TOLERANCE, Method
+from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, NOTHING, TOLERANCE, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.rerank import CostedRun, run_two_stage
+from mmgap.strategies.run_two_stage import CostedRun, run_two_stage
 from mmgap.strategies.split import query_folds, take_queries
 from mmgap.strategies.two_stage import TwoStage, View
 
@@ -36,7 +36,7 @@ def measure_entries(
     depths: Sequence[int],
     n_folds: int = 5,
     cache: bool | str | Path = True,
-) -> list[Entry]:
+) -> tuple[list[Entry], dict[str, str]]:
     """Measure methods and reranked strategies, also those that are not allowed.
 
     Parameters
@@ -49,8 +49,10 @@ def measure_entries(
 
     Returns
     -------
-    list of Entry
+    entries : list of Entry
         Simple alternatives first, reranked strategies last.
+    failures : dict of str to str
+        Methods that cannot be fitted on so little, each with the reason.
 
     Raises
     ------
@@ -66,11 +68,11 @@ def measure_entries(
     if problem:
         raise MmgapError(problem)
     pool = Pool(calibration)
-    entries = _judged_methods(pool, _chosen(methods, pool, terms), terms, n_folds)
+    entries, failures = _judged_methods(pool, _chosen(methods, pool, terms), terms, n_folds)
     if reranker is not None:
         costed = _rerank(calibration, reranker, depths, lists_only=terms.lists_only, cache=cache)
         entries += _judged_strategies(calibration, costed, terms)
-    return entries
+    return entries, failures
 
 
 def labelled_pool(bank: Pool, terms: Terms) -> Pool:
@@ -122,7 +124,7 @@ def _chosen(methods: Iterable[Method] | None, pool: Pool, terms: Terms) -> list[
 
 def _judged_methods(
     pool: Pool, methods: Sequence[Method], terms: Terms, n_folds: int
-) -> list[Entry]:
+) -> tuple[list[Entry], dict[str, str]]:
     """Judge each method on every calibration query, by a fit that has not seen it."""
     vectors = pool.vectors
     n_query = len(vectors.corpus.queries)
@@ -130,6 +132,7 @@ def _judged_methods(
     search_ms = _search_ms(vectors, pool.depth or 100)
     figures = np.empty((len(methods), 4, n_query))
     seconds = np.zeros(len(methods))
+    failures: dict[str, str] = {}
     pool.candidates, pool.relevant  # noqa: B018  (worked out before any clock runs)
     for place, method in enumerate(methods):
         if method.fitted_on == NOTHING:
@@ -141,15 +144,24 @@ def _judged_methods(
         labelled = labelled_pool(bank, terms)
         judged.candidates, judged.relevant  # noqa: B018
         for place in fitted:
+            if (name := methods[place].name) in failures:
+                continue
             fit_on = labelled if methods[place].fitted_on == LABELLED_PAIRS else bank
-            seconds[place] += _judge(methods[place], fit_on, judged, terms, figures[place], rows)
+            try:
+                spent = _judge(methods[place], fit_on, judged, terms, figures[place], rows)
+            except CANNOT_FIT as error:
+                failures[name] = str(error)
+            else:
+                seconds[place] += spent
     entries = []
     for method, figure, spent in zip(methods, figures, seconds, strict=True):
         searched = search_ms.get(method.name, search_ms["both"])
+        if method.name in failures:
+            continue
         ms = terms.embed_ms + searched + 1000 * spent / n_query
         entries.append(Entry(method.name, method, _effort(method, terms.plain), figure, ms))
         entries[-1].why_not = terms.obstacle(entries[-1])
-    return entries
+    return entries, failures
 
 
 def _search_ms(vectors: Vectors, depth: int) -> dict[str, float]:

@@ -12,10 +12,10 @@ from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
 from mmgap.strategies.advising.choice import Choice
 from mmgap.strategies.advising.entries import figures_of, labelled_pool
-from mmgap.strategies.method import LABELLED_PAIRS, Method
+from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.rerank import run_two_stage
+from mmgap.strategies.run_two_stage import run_two_stage
 from mmgap.strategies.two_stage import TwoStage
 
 if TYPE_CHECKING:
@@ -59,8 +59,13 @@ def judge_held_out(
     for entry in shown:
         if isinstance(entry.about, Method):
             needs_labels = entry.about.fitted_on == LABELLED_PAIRS
-            fitted = entry.about.fit(labelled if needs_labels else bank)
-            runs[entry.name] = fitted.run(pool)
+            try:
+                fitted = entry.about.fit(labelled if needs_labels else bank)
+                runs[entry.name] = fitted.run(pool)
+            except CANNOT_FIT:
+                if entry is choice.pick:  # there is no advice without its number
+                    raise
+    shown = [entry for entry in shown if entry.name in runs]
     measure = choice.terms.measure
     values = np.stack([figures_of(runs[each.name], test, measure)[0] for each in shown], axis=1)
     gains = values - values[:, [shown.index(choice.pick)]]

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmgap.encoders.catalog import find_model
+from mmgap.errors import EncoderError
 from mmgap.evaluation import TieReport, bootstrap_interval, randomisation_test
 from mmgap.index.vectors import Vectors
 from mmgap.strategies.advising.choice import Choice, best_of
@@ -43,6 +45,24 @@ def reason_words(
     if held_out is not None and test is not None:
         found += _test_words(choice, test, held_out)
     return found
+
+
+def warning_words(choice: Choice, vectors: Vectors) -> str:
+    """Say that nothing finds more than chance, and what the encoder reads; else empty."""
+    if choice.above_chance:
+        return ""
+    leg = choice.pick
+    try:
+        languages = ", ".join(find_model(vectors.encoder.id).languages)
+        reads = f" {vectors.encoder.id!r} reads {languages} by its catalogue row;"
+    except EncoderError:
+        reads = ""
+    return (
+        f"no leg finds more than chance, so there is nothing to merge: {leg.name!r} has "
+        f"{choice.terms.measure} {100 * leg.mean:.1f} %, a random order of the documents "
+        f"{100 * np.mean(choice.chance):.1f} %.{reads} check the language of the queries and the "
+        "judgments, or try another encoder."
+    )
 
 
 def gap_words(entry: Entry, other: Entry) -> str:

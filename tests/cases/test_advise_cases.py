@@ -1,0 +1,104 @@
+"""Inputs that gave wrong advice or none, each with what should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import mmgap as mg
+from mmgap.cli import app
+from mmgap.strategies import METHODS, advise, held_out, label_budget, leaderboard, probe_table
+from mmgap.strategies.method import BOTH_SCORES, LABELLED_PAIRS, NOTHING, Method
+from mmgap.strategies.split import split_queries
+
+
+def features(n: int, *, noise: float = 0.5, dim: int = 12) -> mg.index.Vectors:
+    """Pairs whose queries are near their document's image and text, by so much noise."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(n, dim))
+    text, queries = (image + noise * rng.normal(size=(n, dim)) for _ in range(2))
+    return mg.embed(mg.load_features(image, text, queries, name="made"))
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "advise", "label-budget"], ids="C01-{}".format)
+def test_queries_that_are_their_documents_texts_are_refused(command: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("image", "text"):
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(40, 8)))
+    corpus = f"{tmp_path}/image.npy,{tmp_path}/text.npy"
+    done = CliRunner().invoke(app, [command, "--corpus", corpus])
+    assert done.exit_code != 0
+    assert "bring queries of your own" in str(done.exception) + done.output
+
+
+class _Fails:
+    """A recipe that needs more than there is."""
+
+    def fit(self, _: object) -> None:
+        msg = "needs 16 queries"
+        raise ValueError(msg)
+
+
+BROKEN = Method("broken", "learned", LABELLED_PAIRS, BOTH_SCORES, _Fails())
+SOME = [METHODS[name] for name in ("text leg", "image leg", "raw, mean", "platt, log-odds")]
+
+
+@pytest.mark.parametrize("n_labels", [20, 40], ids="C18-advise-{}-labels".format)
+def test_advice_from_one_or_two_queries(n_labels: int) -> None:
+    found = advise(*split_queries(features(60)), n_labels=n_labels)
+    assert found.method in METHODS
+    assert not found.failures.keys() & set(found.table["method"])
+    for name, reason in found.failures.items():
+        assert f"{name}: {reason}" in found.to_text()
+
+
+def test_c18_a_method_that_cannot_be_fitted_is_left_out_and_listed() -> None:
+    calibration, test = split_queries(features(40))
+    whole = leaderboard(calibration, test, SOME)
+    found = leaderboard(calibration, test, [*SOME, BROKEN])
+    failed = found["measure"] == "left out"
+    assert found.loc[failed, ["method", "reason"]].to_numpy().tolist() == [
+        ["broken", "needs 16 queries"]
+    ]
+    timed = whole["measure"] == "merge_ms"
+    kept = found[~failed].drop(columns="reason").reset_index(drop=True)
+    np.testing.assert_array_equal(kept.loc[~timed, "p_holm"], whole.loc[~timed, "p_holm"])
+    assert mg.strategies.format_leaderboard(found)["method"].tolist() == (
+        mg.strategies.format_leaderboard(whole)["method"].tolist()
+    )
+
+    probed = probe_table(calibration, test, [*SOME, BROKEN])
+    assert probed.loc[probed["measure"] == "left out", "reason"].tolist() == ["needs 16 queries"]
+    assert "broken" not in mg.strategies.format_probe(probed)["method"].tolist()
+
+    unlabelled = Method("broken", "raw", NOTHING, BOTH_SCORES, _Fails())
+    budget = label_budget(
+        calibration, test, n_draws=3, budgets=(0,), references=[SOME[0], unlabelled]
+    )
+    assert budget.set_index("method").loc["broken", "reason"] == "needs 16 queries"
+
+    judged = held_out(calibration, [*SOME, BROKEN])
+    assert dict(judged.failures) == {"broken": "needs 16 queries"}
+    assert list(judged.values) == [method.name for method in SOME]
+
+    advised = advise(calibration, test, methods=[*SOME, BROKEN], n_labels=None)
+    assert dict(advised.failures) == {"broken": "needs 16 queries"}
+    assert "broken: needs 16 queries" in advised.to_text()
+
+
+def test_c45_recall_at_chance_is_said_with_chance_and_the_languages() -> None:
+    rng = np.random.default_rng(1)
+    vectors = features(80)
+    queries = rng.normal(size=vectors.queries.shape).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    lost = mg.index.Vectors(
+        vectors.corpus, mg.load_encoder("mini-clip").info, queries, vectors.legs
+    )
+    found = advise(*split_queries(lost), methods=SOME)
+    assert "a random order of the documents 12.5 %" in found.warning
+    assert "'mini-clip' reads en" in found.warning
+    assert found.to_text().splitlines()[1].startswith("Warning: no leg finds more than chance")
+    assert advise(*split_queries(vectors), methods=SOME).warning == ""
