@@ -16,7 +16,6 @@ from mmgap import strategies
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.evaluation import recall
-from mmgap.evaluation.verdict import verdict
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.scores import (
     CAUSES,
@@ -351,12 +350,6 @@ def test_contrasts_of_a_query_with_no_text_left(vectors: Vectors) -> None:
         "text_fraction": 1,
         "sd_text_minus_image": 0,
     }
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.2, 0.1), (float("nan"), 1.0)])
-def test_verdict_refuses_what_is_no_interval(low: float, high: float) -> None:
-    with pytest.raises(ValueError, match="lower one first"):
-        verdict(low, high)
 
 
 N_QUERY, N_DOC, N_BANK = 60, 40, 80
