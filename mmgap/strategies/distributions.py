@@ -8,6 +8,7 @@ Which pairs are relevant comes from the corpus' judgments. A missing or empty le
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,15 +78,19 @@ def distribution_frame(vectors: Vectors) -> pd.DataFrame:
     return table[table["sample"].isin([leg, f"{leg} relevant"])].reset_index(drop=True)
 
 
-def merged_text_fraction(vectors: Vectors, k: int = 10) -> np.ndarray:
+def merged_text_fraction(
+    vectors: Vectors, k: int = 10, found: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
     """Fraction of texts among the k best hits when both modalities are merged by raw cosine.
 
     Each text and each image is a hit of its own, as in an index that holds both. Shape (n_query,);
     compare with the fraction of texts in the index, one half where every document has both.
+    ``found`` holds the scores of the legs if known.
     """
     need_both_legs(vectors)
     # Smallest first, NaN last: the best hits of a leg are the first ones of -scores.
-    best = {leg: np.sort(-vectors.scores(leg), axis=1)[:, :k] for leg in LEGS}
+    found = {leg: vectors.scores(leg) for leg in LEGS} if found is None else found
+    best = {leg: np.sort(-found[leg], axis=1)[:, :k] for leg in LEGS}
     both = np.concatenate(list(best.values()), axis=1)
     order = np.argsort(both, axis=1, kind="stable")
     legs = np.repeat(list(best), [part.shape[1] for part in best.values()])[order]
