@@ -18,7 +18,7 @@ from mmgap.corpus.benchmarks import MIXBENCH_HUB, SUBSETS
 from mmgap.corpus.catalog import all_corpora, find_corpus, load_catalog
 from mmgap.corpus.edis import EDIS_HUB as HUB
 from mmgap.corpus.hub import by_role
-from mmgap.corpus.sampling import fetch_sample, interval_half_width, sample_words
+from mmgap.corpus.sampling import fetch_sample, sample_words
 from mmgap.errors import CorpusError
 
 REPOSITORY = Path(mmgap.__file__).resolve().parent.parent
@@ -85,16 +85,15 @@ def test_what_is_not_known_is_said_to_be_so() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("title", "titel"), "corpus 'x': unknown key 'titel'; the known keys are id, title"),
-        (('licence = "MIT"\n', ""), "corpus 'x': key 'licence' is missing"),
-        (('task = "text to image"', "task = 3"), "'task' is 3; expected str"),
-        (('hub = "owner/x"', "bytes = 0"), "'bytes' is 0; expected int"),
-        (('hub = "owner/x"', "bytes = true"), "'bytes' is True; expected int"),
+        (("title", "titel"), "source 'x': '(title|titel)': "),
+        (('licence = "MIT"\n', ""), "source 'x': 'licence': Field required"),
+        (('task = "text to image"', "task = 3"), "'task': Input should be a valid string; got 3"),
+        (('hub = "owner/x"', "bytes = true"), "'bytes': Input should be a valid integer"),
         (("0123abcd", "main"), "'revision' is 'main'; expected a commit's digits"),
         (('hub = "owner/x"\n', ""), "'revision' is '0123abcd'; expected a commit's digits"),
         (("[[source]]", "[[corpus]]"), r"holds \['corpus'\] at its top"),
         (("= ", "= = "), "is no TOML"),
-        (("[[source]]", GOOD + "[[source]]"), "corpus 'x' stands there twice"),
+        (("[[source]]", GOOD + "[[source]]"), "source 'x' stands there twice"),
     ],
 )
 def test_a_wrong_catalogue_is_refused(
@@ -131,19 +130,10 @@ def test_the_catalogue_is_part_of_the_package() -> None:
 # Samples
 
 
-def test_intervals_of_a_sample_by_simulation() -> None:
-    """The widest case, hits of 0 and 1: 95 % of means lie within the half width."""
-    import numpy as np
-
-    hits = np.random.default_rng(1).random((4000, 500)) < 0.3
-    within = np.abs(hits.mean(axis=1) - 0.3) < interval_half_width(0.3, 500)
-    assert 0.94 < within.mean() < 0.96
-
-
 def test_words_of_a_sample() -> None:
-    lines = sample_words(100, None, 0, 3)
-    assert lines[0].startswith("sample: 100 queries, drawn by lot with seed 3;")
-    assert lines[-1] == "  recall 50 %: +- 9.8 points"  # 1.96 * sqrt(.25 / 100)
+    lines = sample_words(100, 400, 0, 3)
+    assert lines[0].startswith("sample: 100 of 400 queries, drawn at random with seed 3;")
+    assert lines[-1].endswith("at most +- 9.8 points; with all queries 4.9")  # 1.96 sqrt(.25 / n)
 
 
 def test_samples_that_cannot_be() -> None:
@@ -209,7 +199,7 @@ def test_dry_runs() -> None:
     done = command("fetch", "edis", "--dry-run", "--sample", "1000")
     assert done.returncode == 0, done.stderr
     assert "sample: 1,000 of 3,241 queries" in done.stdout
-    assert "recall 30 %: +- 2.8 points; with all queries 1.6" in done.stdout
+    assert "at most +- 3.1 points; with all queries 1.7" in done.stdout
     unknown = command("fetch", "mbeir/webqa_task2", "--dry-run")
     assert "size:     not established" in unknown.stdout
     assert "CC-BY-SA-4.0" in unknown.stdout

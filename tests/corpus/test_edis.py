@@ -176,7 +176,7 @@ def test_bad_queries_and_pool_items(tmp_path: Path) -> None:
 def test_a_damaged_file_stops_it(tmp_path: Path) -> None:
     path = authors(tmp_path) / "EDIS_candidates_1m.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(CorpusError, match="no whole JSON array: after item 5 it holds"):
+    with pytest.raises(CorpusError, match="no whole JSON array"):
         load_edis(tmp_path, on_error="skip")
 
 

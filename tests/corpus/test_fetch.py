@@ -17,7 +17,6 @@ from published import COLOURS, write_mteb
 from mmgap.corpus import hub as hub_module
 from mmgap.corpus import load_corpus
 from mmgap.corpus.catalog import find_corpus
-from mmgap.corpus.sampling import interval_half_width
 from mmgap.errors import CorpusError
 
 SHA = "afc3409142cdf1adab05336dd1bc5fd3c0a659dc"
@@ -149,8 +148,7 @@ def test_a_sample_keeps_what_is_judged(
     cache = tmp_path / "cache"
     done = mmgap(edis, cache, "fetch", "edis", "--sample", "3")
     assert done.returncode == 0, done.stderr
-    assert "sample: 3 of 10 queries, drawn by lot with seed 0" in done.stdout
-    assert f"recall 30 %: +- {100 * interval_half_width(0.3, 3):.1f} points" in done.stdout
+    assert "sample: 3 of 10 queries, drawn at random with seed 0" in done.stdout
     folder = cache / "corpora" / "mteb__mbeir_edis_task2-sample-3-30-seed-0"
     assert f"edis@{folder}" in done.stdout
     corpus = load_corpus(f"edis@{folder}")

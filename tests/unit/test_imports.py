@@ -14,7 +14,7 @@ import mmgap
 
 PACKAGE = Path(mmgap.__file__).parent
 
-FREE = {"_compat", "arrays", "errors", "paths", "provenance", "settings"}
+FREE = {"_compat", "_toml", "arrays", "errors", "paths", "provenance", "settings"}
 SOURCES = ["corpus", "encoders", "index", "rerankers"]
 SCIENCE = ["scores", "fusion", "evaluation", "gap", "mitigate"]
 # "" is mmgap/__init__.py
