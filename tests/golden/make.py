@@ -492,7 +492,7 @@ def timeless(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out what a clock said."""
     clock = [c for c in map(str, table) if "ms" in c.replace("-", "_").split("_") or "seconds" in c]
     if "measure" in table:
-        table = table[~table["measure"].astype(str).str.contains(r"\bms\b")]
+        table = table[~table["measure"].astype(str).str.contains(r"(?:^|[ _])ms(?:[ _/]|$)")]
     return table.drop(columns=clock)
 
 
