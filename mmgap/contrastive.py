@@ -3,6 +3,9 @@
 Where a modality gap comes from can be seen without training a whole model. Take the features that
 a frozen image tower and a frozen text tower give to pairs, put a small head on each, and train the
 two heads alone: a run takes seconds, so one may change a single thing and look again.
+
+``rng=None`` is ``default_rng(0)`` everywhere. Rows of features are brought to unit length. What
+cannot be trained is an MmgapError that names it.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mmgap.arrays import unit_rows
 from mmgap.corpus.schema import Corpus, Document, Qrels
 from mmgap.errors import CorpusError, MmgapError
-from mmgap.gap import ablation_curve, l2m, unit_rows
+from mmgap.gap import l2m, rmg
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,44 +29,24 @@ if TYPE_CHECKING:
 
 Loss = Literal["softmax", "sigmoid"]
 Activation = Literal["relu", "linear"]
+Pairs = tuple[np.ndarray, np.ndarray]
 
 WATCHED_STEPS = (0, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 300, 450, 600, 900, 1300, 2000, 3000)
 """Steps at which :func:`train_heads` looks, besides the last; close together at the beginning."""
 
-_SIDE = 128
-"""Pixels of a picture's edge, as the bundled encoders see it."""
+_SIDE = 128  # pixels of an image's edge, as the bundled encoders see it
 
 
-def picture_name_pairs(corpus: Corpus, *, rng: np.random.Generator | None = None) -> Corpus:
-    """Pair one picture of every concept with the concept's name.
+def drawing_name_pairs(corpus: Corpus, *, rng: np.random.Generator | None = None) -> Corpus:
+    """Pair one drawing of every concept, drawn by ``rng``, with the concept's name.
 
-    The documents of a bundled corpus carry texts of many kinds, and many carry none that says what
-    is seen; several show one thing. Contrastive training wants pairs in which each picture has one
-    right text and each text one right picture.
+    Documents of the bundled corpus carry texts of many kinds, and several show one thing;
+    contrastive training wants one text for each image. A name is a query whose phrasing is
+    ``"name"``. No queries; embedded, row i of the image leg and row i of the text leg are a pair.
 
-    Parameters
-    ----------
-    corpus : Corpus
-        One pool of pictograms; a name is a query whose phrasing is ``"name"``.
-    rng : numpy.random.Generator, optional
-        Draws the picture of each concept. ``None`` is ``default_rng(0)``.
-
-    Returns
-    -------
-    Corpus
-        No queries; each document has a picture, a name as its text, and its metadata. Embedded, row
-        i of the image leg and row i of the text leg are a pair.
-
-    Raises
-    ------
-    CorpusError
-        If no document shows a concept that has a name.
-
-    Examples
-    --------
     >>> from mmgap.corpus import load_corpus
-    >>> picture_name_pairs(load_corpus("pictograms", split="test"))
-    Corpus('pictograms/test/style, pictures and names', 779 documents, 0 queries)
+    >>> drawing_name_pairs(load_corpus("pictograms", split="test"))
+    Corpus('pictograms/test/style, drawings and names', 779 documents, 0 queries)
     """
     rng = np.random.default_rng(0) if rng is None else rng
     names: dict[str, str] = {}
@@ -74,17 +58,17 @@ def picture_name_pairs(corpus: Corpus, *, rng: np.random.Generator | None = None
         if document.image is not None:
             showing.get(document.metadata.get("concept", ""), []).append(document)
     documents = [
-        replace(pictures[rng.integers(len(pictures))], text=names[concept])
-        for concept, pictures in showing.items()
-        if pictures
+        replace(drawings[rng.integers(len(drawings))], text=names[concept])
+        for concept, drawings in showing.items()
+        if drawings
     ]
     if not documents:
         msg = (
-            f"corpus {corpus.name!r} holds no picture whose concept has a name (a query with the "
+            f"corpus {corpus.name!r} holds no image whose concept has a name (a query with the "
             "same 'concept' and the phrasing 'name'); load a pool of pictograms"
         )
         raise CorpusError(msg)
-    return Corpus(f"{corpus.name}, pictures and names", documents, [], Qrels([]))
+    return Corpus(f"{corpus.name}, drawings and names", documents, [], Qrels([]))
 
 
 def random_layers(
@@ -96,46 +80,14 @@ def random_layers(
     bias: bool = True,
     rng: np.random.Generator | None = None,
 ) -> list[np.ndarray]:
-    """Send vectors through a network with random weights; return what comes out of each layer.
+    """Send unit vectors through ``depth`` random layers; return them, then each layer's output.
 
-    Weights and biases are drawn from N(0, 1 / width), as in the theorem on the cone effect. A ReLU
-    layer with biases then keeps the length of a vector of length 1, on average.
-
-    Parameters
-    ----------
-    embeddings : ndarray of shape (n, dim)
-        Brought to unit length first.
-    depth : int
-        Number of layers.
-    width : int, default 512
-        Length of every layer's output.
-    activation : {"relu", "linear"}
-    bias : bool, default True
-        Whether layers add a random vector.
-    rng : numpy.random.Generator, optional
-        Draws the weights: equal states give the same network. ``None`` is ``default_rng(0)``.
-
-    Returns
-    -------
-    list of ndarray
-        ``depth + 1`` arrays with n rows: the unit vectors that go in, then each layer's output.
-
-    Raises
-    ------
-    MmgapError
-        If depth or width will not do, or the activation is unknown.
-
-    References
-    ----------
-    Liang et al., "Mind the Gap", NeurIPS 2022, sections 2 and 3.
-
-    Examples
-    --------
-    Two vectors at a right angle come out of one ReLU layer at a cosine near 0.61, see
-    :func:`relu_cosine`.
+    Weights and biases are drawn from N(0, 1 / width), as in the theorem on the cone effect (Liang
+    et al. 2022, Sec. 2 and 3). A ReLU layer with biases then keeps length 1, on average.
+    Orthogonal vectors come out of one ReLU layer at a cosine near .61, see :func:`relu_cosine`.
 
     >>> _, out = random_layers(np.eye(2), 1, width=20_000)
-    >>> first, second = out / np.linalg.norm(out, axis=1, keepdims=True)
+    >>> first, second = unit_rows("out", out)
     >>> print(f"{first @ second:.2f}")
     0.61
     """
@@ -158,35 +110,12 @@ def relu_cosine(cosine: float | np.ndarray, *, bias: bool = True) -> np.ndarray:
     r"""Cosine of two unit vectors after one random ReLU layer, expected for a wide layer.
 
     ReLU brings an angle :math:`\theta` to the cosine
-    :math:`(\sin\theta + (\pi - \theta)\cos\theta) / \pi`. A bias acts first: as one more
-    coordinate that all vectors share, it brings the cosine c to (1 + c) / 2.
-
-    Parameters
-    ----------
-    cosine : float or ndarray
-        In [-1, 1].
-    bias : bool, default True
-        Whether the layer has biases, of the same variance as its weights.
-
-    Returns
-    -------
-    ndarray
-        In [0, 1], or [1 / pi, 1] with a bias; never below ``cosine``: every random ReLU layer draws
-        vectors together.
-
-    References
-    ----------
-    Cho and Saul, "Kernel Methods for Deep Learning", NIPS 2009, section 2 (order 1), for the angle;
-    Liang et al., "Mind the Gap", NeurIPS 2022, theorem 1, for what follows from it.
-
-    Examples
-    --------
-    A right angle without a bias: 1 / pi.
+    :math:`(\sin\theta + (\pi - \theta)\cos\theta) / \pi`, never below the cosine before. A bias
+    acts first: as one more coordinate that all share, it brings c to (1 + c) / 2. Cho and Saul
+    2009, Sec. 2 (order 1); Liang et al. 2022, theorem 1.
 
     >>> relu_cosine([-1.0, 0.0, 1.0], bias=False).round(3).tolist()
     [0.0, 0.318, 1.0]
-    >>> relu_cosine([-1.0, 0.0, 1.0]).round(3).tolist()
-    [0.318, 0.609, 1.0]
     """
     before = np.asarray(cosine, dtype=np.float64)
     angle = np.arccos(np.clip((1 + before) / 2 if bias else before, -1, 1))
@@ -195,27 +124,12 @@ def relu_cosine(cosine: float | np.ndarray, *, bias: bool = True) -> np.ndarray:
 
 def untrained_towers(
     images: Sequence[Image.Image], texts: Sequence[str], *, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Pairs:
     """Run the two towers of the bundled encoders with random weights instead of theirs.
 
-    Parameters
-    ----------
-    images : sequence of PIL.Image.Image
-    texts : sequence of str
-    seed : int, default 0
-        Draws the weights, the way the libraries start a training.
-
-    Returns
-    -------
-    image_outputs : float32 ndarray of shape (n_image, 1280)
-        Of an EfficientNet-Lite0, not of unit length.
-    text_outputs : float32 ndarray of shape (n_text, 384)
-        Of a MiniLM (6 transformer layers, mean pooling), of unit length.
-
-    Raises
-    ------
-    MissingExtraError
-        If the extra ``mini`` is not installed, which holds the tokeniser.
+    Weights are drawn the way the libraries start a training. Images: (n, 1280) of an
+    EfficientNet-Lite0, not of unit length; texts: (n, 384) of a MiniLM, of unit length. Needs the
+    extra ``mini``, which holds the tokeniser.
     """
     import torch
     from transformers import AutoModel
@@ -237,15 +151,10 @@ def untrained_towers(
 class TrainedHeads:
     """What :func:`train_heads` returns.
 
-    Parameters
-    ----------
-    embed_images, embed_texts : callable
-        Take features of shape (n, n_feature) to unit-norm float32 embeddings of shape (n, dim).
-    logit_scale, logit_bias : float
-        Where they ended.
-    history : DataFrame
-        ``step``, ``loss`` (of that step's batch; NaN before the first), ``logit_scale``, and, where
-        pairs were watched, their ``l2m``.
+    ``embed_images`` and ``embed_texts`` take features (n, n_feature) to unit float32 embeddings.
+    ``logit_scale`` and ``logit_bias`` are where they ended. ``history`` has ``step``, ``loss`` (of
+    that step's batch; NaN before the first), ``logit_scale`` and, where pairs were watched, their
+    ``l2m``.
     """
 
     embed_images: Callable[[np.ndarray], np.ndarray] = field(repr=False)
@@ -271,75 +180,31 @@ def train_heads(
     steps: int = 250,
     batch_size: int = 64,
     learning_rate: float = 2e-3,
-    watch: tuple[np.ndarray, np.ndarray] | None = None,
+    watch: Pairs | None = None,
     rng: np.random.Generator | None = None,
 ) -> TrainedHeads:
     """Train an image head and a text head so that the two features of a pair come together.
 
     A head is one ReLU layer and one linear layer, with weights as in :func:`random_layers`: before
     the first step it *is* a random encoder. AdamW with a constant learning rate and a weight decay
-    of 0.02 on all that learns, scale and bias too, as for the bundled encoders. One thread:
-    the matrices are small, and on a busy machine threads wait longer than they work.
+    of 0.02 on all that learns. One thread: the matrices are small. ``rng`` draws weights and
+    batches.
 
-    Parameters
-    ----------
-    image_features, text_features : ndarray of shape (n, n_feature)
-        Row i of one belongs to row i of the other. Brought to unit length.
-    loss : {"softmax", "sigmoid"}
-        ``"softmax"``: each item picks its partner out of the batch, in both directions (CLIP).
-        ``"sigmoid"``: each cell of the batch is judged a pair or not, on its own (SigLIP).
-    logit_scale : float, default 100
-        What cosines are multiplied by: 1 / temperature.
-    learn_scale : bool, default False
-        Whether ``logit_scale`` is only where it starts; learned values stay at 100 or below, as in
-        CLIP.
-    logit_bias : float, default 0
-        Added to the logits. Softmax is blind to it.
-    learn_bias : bool, default False
-    dim : int, default 128
-        Length of the embeddings.
-    width : int, default 256
-        Length of the hidden layer.
-    shared : bool, default False
-        One head for both modalities; their features must have one length.
-    amend : bool, default False
-        Close the gap before the first step: an orthogonal matrix after the text head, which takes
-        its embeddings as near to the image embeddings of the pairs as such a matrix can
-        (Procrustes), and leaves the distances among texts as they are.
-    steps, batch_size : int
-    learning_rate : float, default 0.002
-    watch : tuple of two ndarrays, optional
-        Image and text features of held-out pairs, whose gap is followed.
-    rng : numpy.random.Generator, optional
-        Draws weights and batches. ``None`` is ``default_rng(0)``.
+    - ``loss``: ``"softmax"``, each item picks its partner out of the batch in both directions
+      (CLIP, Radford et al. 2021); ``"sigmoid"``, each cell of the batch is judged a pair or not
+      (SigLIP, Zhai et al. 2023). Softmax is blind to ``logit_bias``.
+    - ``logit_scale``: 1 / temperature; learned values stay at 100 or below, as in CLIP.
+    - ``shared``: one head for both modalities (Eslami and de Melo 2025).
+    - ``amend``: close the gap before the first step, by an orthogonal matrix after the text head
+      (Procrustes) that leaves distances among texts as they are (Liang et al. 2022, Sec. 4.3).
+    - ``watch``: features of held-out pairs whose gap is followed.
 
-    Returns
-    -------
-    TrainedHeads
-
-    Raises
-    ------
-    MmgapError
-        If an argument will not do; the message names it.
-
-    References
-    ----------
-    Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML
-    2021 (softmax); Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023
-    (sigmoid); Liang et al., "Mind the Gap", NeurIPS 2022, section 4.3 (amended start); Eslami and
-    de Melo, "Mitigate the Gap", ICLR 2025 (shared parameters).
-
-    Examples
-    --------
-    Untrained, the heads are two random encoders. (Twelve pairs of features, all alike.)
+    Untrained, the heads are two random encoders:
 
     >>> features = np.eye(12)
     >>> apart = train_heads(features, features, steps=0, batch_size=4)
-    >>> together = train_heads(features, features, steps=0, batch_size=4, shared=True)
     >>> print(f"{l2m(apart.embed_images(features), apart.embed_texts(features)):.1f}")
     1.3
-    >>> l2m(together.embed_images(features), together.embed_texts(features))
-    0.0
     """
     import pandas as pd
     import torch
@@ -400,15 +265,9 @@ def train_heads(
 class Comparison:
     """What :func:`compare_heads` returns.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row per variant and seed: ``l2m_start`` and ``l2m`` (before and after training),
-        ``rmg``, ``i2t_recall`` and ``t2i_recall`` (recall@1 among the held-out pairs, image to text
-        and text to image), ``logit_scale`` and ``logit_bias`` where they ended.
-    history : DataFrame
-        ``variant``, ``seed``, and the columns of :class:`TrainedHeads`' history.
-    heads : mapping of (variant, seed) to TrainedHeads
+    ``table`` has a row per variant and seed: ``l2m_start`` and ``l2m`` (before and after training),
+    ``rmg``, ``i2t_recall`` and ``t2i_recall`` (recall@1 among the held-out pairs), ``logit_scale``
+    and ``logit_bias``. ``history`` is that of :class:`TrainedHeads` with ``variant`` and ``seed``.
     """
 
     table: pd.DataFrame
@@ -417,8 +276,8 @@ class Comparison:
 
 
 def compare_heads(
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    train: Pairs,
+    test: Pairs,
     variants: Mapping[str, Mapping[str, Any]],
     *,
     seeds: Sequence[int] = (0, 1, 2),
@@ -426,30 +285,10 @@ def compare_heads(
 ) -> Comparison:
     """Train heads in several ways, each with several seeds, and measure them on held-out pairs.
 
-    A seed draws the same first weights and the same batches for every variant whose shapes are the
-    same, so that variants can be compared seed by seed.
+    ``variants`` names the arguments of :func:`train_heads` of each way; ``common`` is shared. A
+    seed draws the same first weights and batches for all variants of the same shapes, so that
+    these can be compared seed by seed.
 
-    Parameters
-    ----------
-    train, test : tuple of two ndarrays
-        Image and text features of the pairs to train on, and of held-out ones.
-    variants : mapping of str to mapping
-        A name for each, and its arguments of :func:`train_heads`.
-    seeds : sequence of int, default (0, 1, 2)
-    **common
-        Arguments of :func:`train_heads` that all variants share.
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    MmgapError
-        As :func:`train_heads`.
-
-    Examples
-    --------
     >>> pairs = np.eye(6), np.eye(6)
     >>> ways = {"own heads": {}, "one head": {"shared": True}}
     >>> found = compare_heads(pairs, pairs, ways, seeds=[0], steps=0, batch_size=4)
@@ -469,13 +308,22 @@ def compare_heads(
     rows, histories = [], []
     for (variant, seed), trained in heads.items():
         label: dict[str, Any] = {"variant": variant, "seed": seed}
-        end = ablation_curve(trained.embed_images(test[0]), trained.embed_texts(test[1]), 0).iloc[0]
-        measured = {name: end[name] for name in ("l2m", "rmg", "i2t_recall", "t2i_recall")}
+        image, text = trained.embed_images(test[0]), trained.embed_texts(test[1])
+        measured = {"l2m": l2m(image, text), "rmg": rmg(image, text)}
+        measured |= {"i2t_recall": _recall(image, text), "t2i_recall": _recall(text, image)}
         start = {"l2m_start": trained.history["l2m"].iloc[0]}
         ended = {"logit_scale": trained.logit_scale, "logit_bias": trained.logit_bias}
         rows.append({**label, **start, **measured, **ended})
         histories.append(trained.history.assign(**label))
     return Comparison(pd.DataFrame(rows), pd.concat(histories, ignore_index=True), heads)
+
+
+def _recall(queries: np.ndarray, documents: np.ndarray) -> float:
+    """Probability that document i comes first for query i, tied documents in random order."""
+    scores = unit_rows("queries", queries) @ unit_rows("documents", documents).T
+    own = np.diag(scores)[:, None]
+    above, not_below = ((scores > own + 1e-12).sum(1), (scores >= own - 1e-12).sum(1))
+    return float(np.mean((above == 0) / (not_below - above)))
 
 
 @contextmanager

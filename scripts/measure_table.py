@@ -1,8 +1,8 @@
-"""Write docs/measures.md and docs/measures.bib: every measure of the gap, out of its registry.
+"""Write docs/measures.md: every measure of the gap, out of the table of facts.
 
     python scripts/measure_table.py
 
-A test compares the files with what this prints.
+A test compares the file with what this prints. The entries of docs/measures.bib are kept by hand.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from mmgap.gap.measure import Measure
-from mmgap.gap.registry import MEASURES
+from mmgap.gap import MEASURES, Measure
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 HEAD = """\
 # Measures of the gap
 
-Written by `python scripts/measure_table.py` from `mmgap.gap.registry.MEASURES`. Each is also a
+Written by `python scripts/measure_table.py` from `mmgap.gap.MEASURES`. Each is also a
 plain function of two arrays, such as `mmgap.gap.rmg(image_embeddings, text_embeddings)`, whose
 docstring says how it fails and where public code computes something else under its name. `mmgap
 gap` prints all of them with intervals, and with what the gap does to search.
-BibTeX: [measures.bib](measures.bib).
+BibTeX by the key in the last column: [measures.bib](measures.bib).
 
 - **of**: both modalities together, or each one alone.
 - **pairs**: whether row i of the images must belong to row i of the texts.
@@ -36,7 +35,7 @@ BibTeX: [measures.bib](measures.bib).
 
 
 COLUMNS = ["measure", "symbol", "what it is", "range", "larger means", "of", "pairs", "null"]
-COLUMNS += ["unchanged by", "source"]
+COLUMNS += ["unchanged by", "source", "key"]
 
 
 def page() -> str:
@@ -56,8 +55,9 @@ def row(measure: Measure) -> list[str]:
         "each" if measure.sides else "both",
         "yes" if measure.paired else "",
         measure.null or "",
-        ", ".join(measure.invariances),
+        ", ".join(measure.unchanged_by),
         measure.reference,
+        f"`{measure.key}`",
     ]
     return [cell.replace("|", "\\|") for cell in cells]
 
@@ -70,16 +70,10 @@ def bound(value: float, bracket: str) -> str:
     return f"{closed}{value:g}" if bracket == "(" else f"{value:g}{closed}"
 
 
-def bibliography() -> str:
-    """Return every entry once, in the order of the measures."""
-    return "\n\n".join(dict.fromkeys(each.bibtex.strip() for each in MEASURES.values())) + "\n"
-
-
 def main() -> None:
-    """Write both files."""
-    for name, text in (("measures.md", page()), ("measures.bib", bibliography())):
-        (DOCS / name).write_text(text, encoding="utf-8")
-        print(f"written: {name}")
+    """Write the page."""
+    (DOCS / "measures.md").write_text(page(), encoding="utf-8")
+    print("written: measures.md")
 
 
 if __name__ == "__main__":

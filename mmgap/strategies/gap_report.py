@@ -13,15 +13,12 @@ import numpy as np
 from mmgap.corpus.schema import LEGS
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MmgapError
-from mmgap.gap.l2m import plug_in_bias
-from mmgap.gap.measure import Measure
-from mmgap.gap.registry import MEASURES
+from mmgap.gap import MEASURES, Measure, plug_in_bias
 from mmgap.gap.uncertainty import (
     Interval,
     NullLevel,
     SmallSampleWarning,
     interval,
-    is_costly,
     null_level,
     too_few,
 )
@@ -122,7 +119,7 @@ def gap_report(
 ) -> GapReport:
     """Measure the gap between the two modalities, with what it does to search.
 
-    The geometry holds every measure of ``mmgap.gap.registry.MEASURES`` on the documents that have
+    The geometry holds every measure of ``mmgap.gap.MEASURES`` on the documents that have
     both a text and an image. The consequences merge texts and images by raw score, each text and
     each image a hit of its own, and judge the result in both directions: how queries fare that an
     image answers, and queries that a text answers.
@@ -274,7 +271,7 @@ def _measured(
         by_bootstrap = measure.per_item is not None or measure.weighted is not None
         bounds = interval(measure, *rows, n_draws=n_resamples if by_bootstrap else None, rng=rng)
     if defined and paired and measure.null is not None and not measure.sides:
-        draws = _COSTLY_NULL_DRAWS if is_costly(measure) else _NULL_DRAWS
+        draws = _COSTLY_NULL_DRAWS if measure.seldom else _NULL_DRAWS
         null = null_level(measure, rows[0], rows[1], n_draws=draws, rng=rng)
     if measure.name == "l2m" and paired:
         bias = plug_in_bias(*rows)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmgap.gap.measure import Measure
+from mmgap.gap import Measure
 from mmgap.gap.uncertainty import NullLevel
 
 _SENTENCES: dict[str, str] = {
@@ -23,11 +23,11 @@ _SENTENCES: dict[str, str] = {
     "effective_rank": "the {side}s spread over about {value} directions, by entropy",
     "variance_dims": "{value} principal axes hold 99 % of the variance of the {side}s",
     "participation_ratio": "the {side}s spread over about {value} directions, by variance",
-    "knn_share": "{percent} of an item's 10 nearest neighbours are of its own modality{null}",
+    "knn_fraction": "{percent} of an item's 10 nearest neighbours are of its own modality{null}",
     "neighbourhood_agreement": "images and texts share {percent} of their 10 nearest "
     "neighbours{null}",
-    "gap_share_top1": "{percent} of the squared gap lies in one dimension{null}",
-    "gap_share_top8": "{percent} of the squared gap lies in eight dimensions{null}",
+    "gap_fraction_top1": "{percent} of the squared gap lies in one dimension{null}",
+    "gap_fraction_top8": "{percent} of the squared gap lies in eight dimensions{null}",
 }
 """By name of the measure; any other measure gets its title and what a larger value means."""
 
@@ -49,7 +49,7 @@ def measure_sentence(measure: Measure, value: float, side: str, null: NullLevel 
 
     Examples
     --------
-    >>> from mmgap.gap.registry import MEASURES
+    >>> from mmgap.gap import MEASURES
     >>> none = NullLevel("labels", 0.05, 0.03, 0.075, 0.1, 500, 500)
     >>> measure_sentence(MEASURES["l2m"], 0.85, "both", none)
     'the centroids are 0.85 apart, 17 times the null level'

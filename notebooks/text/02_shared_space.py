@@ -39,7 +39,7 @@ from sklearn.decomposition import PCA
 
 import mmgap as mg
 from mmgap.errors import CorpusError
-from mmgap.gap import MEASURES, half_split_level, interval, knn_share_by_item, l2m, pc1_angle
+from mmgap.gap import MEASURES, half_split_level, interval, knn_fraction_by_item, l2m, pc1_angle
 from mmgap.index.vectors import Leg
 from mmgap.notebook import notebook
 from mmgap.plots import pick_thumbnails, project, shared_space
@@ -198,7 +198,7 @@ settings.save(
 # - **PC 1 to gap**: the angle between the first principal component and the gap vector, 0° to 90°.
 
 # %%
-listed = {name: MEASURES[name] for name in ("rmg", "linear_separability", "knn_share")}
+listed = {name: MEASURES[name] for name in ("rmg", "linear_separability", "knn_fraction")}
 
 
 def unbiased(text, image):
@@ -324,7 +324,7 @@ distinct = {
 shares = []
 for (_, condition), item in every.items():
     keep = distinct.get(condition, slice(None))  # captions are all different
-    found = knn_share_by_item(item.image.embeddings[keep], item.text.embeddings[keep], k=k)
+    found = knn_fraction_by_item(item.image.embeddings[keep], item.text.embeddings[keep], k=k)
     shares.append([side.mean() for side in found])
 numbers[["picture near pictures", "text near texts"]] = np.array(shares)
 numbers[["L2M", "text near texts", "picture near pictures"]].round(3)
@@ -479,7 +479,8 @@ table = pd.DataFrame(
         "apart in the space": [apart(*pair) for pair in closer.values()],
         "apart in the map": [apart(map_.text, map_.image) for map_ in narrower.values()],
         "same modality among neighbours": [
-            mg.gap.knn_share(pair[1][one_each], pair[0][one_each], k=k) for pair in closer.values()
+            mg.gap.knn_fraction(pair[1][one_each], pair[0][one_each], k=k)
+            for pair in closer.values()
         ],
     }
 )

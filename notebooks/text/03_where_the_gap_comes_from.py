@@ -47,7 +47,7 @@ import mmgap as mg
 from mmgap import paths
 from mmgap.contrastive import (
     compare_heads,
-    picture_name_pairs,
+    drawing_name_pairs,
     random_layers,
     relu_cosine,
     untrained_towers,
@@ -135,9 +135,9 @@ def embedded(corpus, encoder):
 
 
 # %%
-training = picture_name_pairs(mg.load_corpus("pictograms", split="train"), rng=settings.rng())
+training = drawing_name_pairs(mg.load_corpus("pictograms", split="train"), rng=settings.rng())
 training = replace(training, documents=training.documents[:n_train])
-held_out = picture_name_pairs(mg.load_corpus("pictograms", split="test"), rng=settings.rng())
+held_out = drawing_name_pairs(mg.load_corpus("pictograms", split="test"), rng=settings.rng())
 held_out = replace(held_out, documents=held_out.documents[:n_test])
 train = embedded(training, mg.load_encoder("mini-aligned"))
 test = embedded(held_out, mg.load_encoder("mini-aligned"))
@@ -578,7 +578,7 @@ Markdown("**Measured here:**\n\n" + "\n".join(lines))
 
 # %%
 def profile(space):
-    return np.cumsum(dimension_profile(*space).shares)
+    return np.cumsum(dimension_profile(*space).fractions)
 
 
 def band(dim, rng):

@@ -47,8 +47,7 @@ from sklearn.base import clone
 import mmgap as mg
 from mmgap.errors import CorpusError, MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate, verdict
-from mmgap.gap import contrastive_loss, l2m
-from mmgap.gap.hubness import count_skew
+from mmgap.gap import contrastive_loss, count_skew, l2m
 from mmgap.mitigate import (
     MITIGATIONS,
     NNN,

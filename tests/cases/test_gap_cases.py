@@ -8,8 +8,7 @@ import pytest
 import mmgap as mg
 from mmgap.corpus import load_features
 from mmgap.errors import MmgapError
-from mmgap.gap import MEASURES, k_occurrence, null_level
-from mmgap.gap.uncertainty import NullLevel
+from mmgap.gap import MEASURES, NullLevel, k_occurrence, null_level
 from mmgap.strategies.gap_words import measure_sentence
 
 QUICK = {"n_resamples": 200}
@@ -62,9 +61,14 @@ NO_DRAW = NullLevel("labels", *[np.nan] * 4, 50, 500)
     ("name", "value", "null", "end"),
     [
         # 02: inside a wide range, far above its mean; "which is what no gap gives" was said.
-        ("gap_share_top1", 0.346, LABELS, "within the 95 % range without a gap, 5.0 % to 35.0 %"),
-        ("gap_share_top1", 0.36, LABELS, "against 16.0 % without a gap"),
-        ("gap_share_top1", 0.04, LABELS, "against 16.0 % without a gap"),
+        (
+            "gap_fraction_top1",
+            0.346,
+            LABELS,
+            "within the 95 % range without a gap, 5.0 % to 35.0 %",
+        ),
+        ("gap_fraction_top1", 0.36, LABELS, "against 16.0 % without a gap"),
+        ("gap_fraction_top1", 0.04, LABELS, "against 16.0 % without a gap"),
         ("l2m", 0.8, LABELS, "5 times the null level"),
         ("paired_cosine", 0.2, PAIRING, "within the 95 % range for shuffled texts, 0.05 to 0.35"),
         ("paired_cosine", 0.5, PAIRING, "against 0.16 for shuffled texts"),
@@ -77,7 +81,7 @@ def test_a_sentence_follows_from_value_and_null_range(name, value, null, end):
 
 
 @pytest.mark.parametrize(
-    "name", ["gap_share_top1", "gap_share_top8", "pc1_angle", "gap_orthogonality"]
+    "name", ["gap_fraction_top1", "gap_fraction_top8", "pc1_angle", "gap_orthogonality"]
 )
 def test_the_null_of_a_direction_holds_nothing_of_the_gap(name):
     """Exchange at random left the gap's own direction in its null, so 02 found no concentration."""
@@ -123,8 +127,8 @@ def test_what_no_measure_can_take_is_refused(measure, bad):
 def test_a_k_that_will_not_do_is_refused(k):
     with pytest.raises(MmgapError, match="k is"):
         k_occurrence(np.eye(4), np.eye(4), k)
-    for name in ("neighbourhood_agreement", "knn_share"):
-        if name != "knn_share" or k != 5:  # eight images and texts hold five neighbours
+    for name in ("neighbourhood_agreement", "knn_fraction"):
+        if name != "knn_fraction" or k != 5:  # eight images and texts hold five neighbours
             with pytest.raises(MmgapError, match="k is"):
                 MEASURES[name].function(np.eye(4), np.eye(4), k=k)
 

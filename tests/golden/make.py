@@ -372,7 +372,7 @@ def geometry(world: World) -> Made:
     return {
         "measures": pd.DataFrame(rows),
         "shift_sweep": sweep,
-        "ablation": gap.ablation_curve(image, text, 5),
+        "dimensions": pd.DataFrame(vars(gap.dimension_profile(image, text))),
         "mitigations": pd.DataFrame({"mitigation": list(MITIGATIONS)}),
     }
 

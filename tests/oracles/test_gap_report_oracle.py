@@ -26,7 +26,7 @@ def table(report: mg.strategies.GapReport) -> pd.DataFrame:
 
 
 def test_every_measure_is_there(report: mg.strategies.GapReport) -> None:
-    from mmgap.gap.registry import MEASURES
+    from mmgap.gap import MEASURES
 
     geometry = report.table[report.table["part"] == "geometry"]
     assert list(geometry["measure"].unique()) == list(MEASURES)

@@ -12,10 +12,16 @@ from mmgap.gap import (
     cone,
     cross_uniformity,
     effective_rank,
+    frechet,
+    frechet_covariance_term,
+    frechet_mean_term,
+    k_occurrence,
     l2i,
     l2m,
     l2m_unbiased,
+    linear_cka,
     linear_separability,
+    mmd,
     paired_cosine,
     participation_ratio,
     rmg,
@@ -24,6 +30,7 @@ from mmgap.gap import (
     unpaired_cosine,
     variance_dims,
 )
+from mmgap.gap.measures import neighbour_probability
 
 SEED = st.integers(0, 2**32 - 1)
 
@@ -83,7 +90,7 @@ def value(measure, sides):
 
 
 def holds(measure, change):
-    return change in measure.invariances
+    return change in measure.unchanged_by
 
 
 @pytest.mark.parametrize(
@@ -238,3 +245,73 @@ def test_ranks_are_bounded_by_rows_and_dimensions(seed, n):
     assume(n > 3)
     assert 1 <= participation_ratio(image) <= effective_rank(image) <= most + 1e-9
     assert 1 <= variance_dims(image) <= most
+
+
+# ------------------------------------------------- sets, neighbours and lists
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=lambda measure: measure.name)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_values_lie_in_the_range(measure, seed):
+    rng = np.random.default_rng(seed)
+    low, high = measure.range
+    assert low <= value(measure, clouds(seed, n=12, dim=int(rng.integers(2, 20)))) <= high
+
+
+@given(seed=st.integers(0, 10_000), size=st.floats(0.05, 0.9))
+@settings(max_examples=25, deadline=None)
+def test_a_known_shift_is_the_mean_term_alone(seed, size):
+    """Both modalities hold the same rows but for the sign along one axis."""
+    rng = np.random.default_rng(seed)
+    shown = rng.normal(size=(9, 5))
+    shown *= np.sqrt(1 - size**2) / np.linalg.norm(shown, axis=1, keepdims=True)
+    image, text = np.insert(shown, 0, size, axis=1), np.insert(shown, 0, -size, axis=1)
+    assert frechet_mean_term(image, text) == pytest.approx(4 * size**2)
+    assert frechet_covariance_term(image, text) == pytest.approx(0, abs=1e-12)
+    assert frechet(image, text) == pytest.approx(4 * size**2)
+    assert linear_cka(image, text) == pytest.approx(1)
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 8))
+@settings(max_examples=25, deadline=None)
+def test_mmd_is_zero_for_equal_sets_only(seed, n):
+    rng = np.random.default_rng(seed)
+    image, text = rng.normal(size=(2, n, 4))
+    assert mmd(image, image[rng.permutation(n)]) == pytest.approx(0, abs=1e-12)
+    assert mmd(image, text) > 1e-6
+
+
+SCORES = st.lists(st.integers(0, 4), min_size=4, max_size=9).map(np.array)
+
+
+@given(SCORES, st.integers(1, 4), st.integers(0, 10_000))
+def test_chances_are_those_of_random_tie_breaks(scores, k, seed):
+    rng = np.random.default_rng(seed)
+    chance = neighbour_probability(scores[None] / 4, k)[0]
+    assert chance.sum() == pytest.approx(k)
+    orders = [np.lexsort((rng.random(len(scores)), -scores))[:k] for _ in range(400)]
+    drawn = np.bincount(np.concatenate(orders), minlength=len(scores)) / 400
+    np.testing.assert_allclose(chance, drawn, atol=0.15)
+    certain = (chance == 0) | (chance == 1)
+    np.testing.assert_array_equal(chance[certain], drawn[certain])
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    n_query=st.integers(1, 12),
+    n_document=st.integers(1, 40),
+    block_bytes=st.integers(1, 3000),
+)
+@settings(deadline=None)
+def test_k_occurrence_does_not_depend_on_the_blocks(seed, n_query, n_document, block_bytes):
+    """Rows of plus and minus one half: exact cosines, most of them tied."""
+    rng = np.random.default_rng(seed)
+    queries = rng.choice([-0.5, 0.5], (n_query, 4))
+    documents = rng.choice([-0.5, 0.5], (n_document, 4))
+    k = int(rng.integers(1, n_document + 1))
+    order = np.argsort(-queries @ documents.T, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(
+        k_occurrence(queries, documents, k, block_bytes=block_bytes),
+        np.bincount(order.ravel(), minlength=n_document),
+    )

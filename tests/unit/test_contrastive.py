@@ -6,7 +6,7 @@ from scipy.special import log_expit, log_softmax
 
 from mmgap.contrastive import (
     compare_heads,
-    picture_name_pairs,
+    drawing_name_pairs,
     random_layers,
     relu_cosine,
     train_heads,
@@ -69,13 +69,13 @@ def test_each_concept_gives_one_picture_with_its_name():
         picture(4, "sun", image=False),
         picture(5, "nameless"),
     ]
-    found = picture_name_pairs(corpus_of(documents, NAMES))
+    found = drawing_name_pairs(corpus_of(documents, NAMES))
     assert [document.text for document in found.documents] == ["black cat", "big dog"]
     assert found.documents[0].id in {"d0", "d1", "d2"}
     assert found.documents[1].id == "d3"
     assert found.documents[1].image == documents[3].image
     drawn = {
-        picture_name_pairs(corpus_of(documents, NAMES), rng=np.random.default_rng(seed))
+        drawing_name_pairs(corpus_of(documents, NAMES), rng=np.random.default_rng(seed))
         .documents[0]
         .id
         for seed in range(20)
@@ -84,8 +84,8 @@ def test_each_concept_gives_one_picture_with_its_name():
 
 
 def test_a_pool_without_names_is_refused():
-    with pytest.raises(CorpusError, match="no picture whose concept has a name"):
-        picture_name_pairs(corpus_of([picture(1, "cat")], []))
+    with pytest.raises(CorpusError, match="no image whose concept has a name"):
+        drawing_name_pairs(corpus_of([picture(1, "cat")], []))
 
 
 # --- random encoders -----------------------------------------------------------------------------

@@ -18,8 +18,7 @@ from mmgap.corpus import Corpus, Document, Judgment, Qrels, Query, load_features
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.token_vectors import TokenVectors
 from mmgap.errors import MmgapError
-from mmgap.gap.registry import MEASURES
-from mmgap.gap.uncertainty import SmallSampleWarning, interval
+from mmgap.gap import MEASURES, SmallSampleWarning, interval
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import GapReport, gap_report
 from mmgap.strategies.gap_consequences import _cross_fitted, consequences

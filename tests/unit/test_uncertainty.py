@@ -1,10 +1,11 @@
-"""Intervals, levels of nothing and dependence on n, against brute force and known answers."""
+"""Intervals, null levels, against brute force and known answers."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mmgap.arrays import unit_rows
 from mmgap.errors import MmgapError
 from mmgap.gap import (
     MEASURES,
@@ -14,10 +15,8 @@ from mmgap.gap import (
     interval,
     null_level,
     plug_in_bias,
-    size_dependence,
     too_few,
     uncertainty,
-    unit_rows,
 )
 
 L2M, RMG, CONE, ERANK = (MEASURES[name] for name in ("l2m", "rmg", "cone", "effective_rank"))
@@ -241,7 +240,7 @@ def test_a_costly_measure_is_drawn_seldom_and_from_few_rows(rng, monkeypatch):
 
 
 def test_measures_without_a_null_level_say_so(sides):
-    with pytest.raises(MmgapError, match="cone has no level of nothing"):
+    with pytest.raises(MmgapError, match="cone has no null level"):
         null_level(CONE, *sides)
 
 
@@ -278,55 +277,6 @@ def test_halves_need_a_measure_of_two_sets(rng):
         half_split_level(L2M, rows[:3])
 
 
-# ------------------------------------------------------------------------ size
-
-
-def test_plug_in_l2m_falls_with_n_as_foretold_and_the_corrected_one_does_not(rng):
-    image, text = clouds(rng, n=2000, gap=2.0)
-    table = size_dependence(L2M, image, text, sizes=[10, 40, 2000], n_draws=400).set_index("n")
-    spread = np.trace(np.cov((unit(image) - unit(text)).T))
-    whole = L2M.function(image, text)
-    for n in (10, 40):
-        expected = np.sqrt(whole**2 + spread * (1 / n - 1 / 2000))
-        assert table.loc[n, "mean"] == pytest.approx(expected, rel=0.02)
-        assert table.loc[n, "draws"] == 400
-    assert table.loc[2000, "mean"] == pytest.approx(whole, abs=1e-12)
-    assert table.loc[2000, "draws"] == 1
-    assert np.isnan(table.loc[2000, "sd"])
-    corrected = size_dependence(
-        MEASURES["l2m_unbiased"], image, text, sizes=[40, 2000], n_draws=400
-    ).set_index("n")["mean"]
-    assert corrected[40] == pytest.approx(corrected[2000], rel=0.02)
-
-
-def test_sizes_are_subsets_without_copies_and_in_pairs(sides):
-    image, text = map(unit, sides)
-
-    def watch(one, other):
-        at = [int(np.argmax((image == row).all(axis=1))) for row in one]
-        np.testing.assert_array_equal(text[at], other)
-        assert len(set(at)) == len(at) == 7
-        return 0.0
-
-    table = size_dependence(replace(L2M, function=watch), *sides, sizes=[7], n_draws=5)
-    assert table["draws"].tolist() == [5]
-
-
-def test_default_sizes_and_draws(rng):
-    rows = rng.standard_normal((600, 2))
-    table = size_dependence(CONE, rows)
-    assert table["n"].tolist() == [25, 50, 100, 250, 500, 600]
-    assert table["draws"].tolist() == [200] * 5 + [1]
-    assert size_dependence(ERANK, rows)["draws"].tolist() == [20] * 5 + [1]
-    assert size_dependence(CONE, rows[:10])["n"].tolist() == [10]
-
-
-@pytest.mark.parametrize("size", [1, 81])
-def test_sizes_out_of_range_are_refused(sides, size):
-    with pytest.raises(MmgapError, match=rf"between 2 and the 80 rows.*\[{size}\]"):
-        size_dependence(L2M, *sides, sizes=[size])
-
-
 # --------------------------------------------------------------------- too few
 
 
@@ -361,6 +311,4 @@ def test_bias_of_few_pairs_is_noticed_and_that_of_many_is_not(rng):
 def test_an_interval_that_reaches_the_null_level_is_noticed(low, high, reaches):
     found = Interval(low, high, 0.95, 100, "weights")
     null = NullLevel("labels", 0.1, 0.05, 0.2, 0.3, 100, 50)
-    assert (
-        "reaches the level of nothing" in too_few(0.5, 500, interval=found, null=null)
-    ) is reaches
+    assert ("reaches the null level" in too_few(0.5, 500, interval=found, null=null)) is reaches

@@ -10,6 +10,7 @@ from scipy.linalg import svdvals
 from scipy.spatial.distance import cdist, pdist
 from sklearn.linear_model import LogisticRegression
 
+from mmgap.arrays import row_blocks, unit_rows
 from mmgap.errors import MmgapError
 from mmgap.gap import (
     alignment,
@@ -23,7 +24,6 @@ from mmgap.gap import (
     l2m_unbiased,
     linear_separability,
     paired_cosine,
-    paired_rows,
     participation_ratio,
     plug_in_bias,
     rmg,
@@ -31,12 +31,10 @@ from mmgap.gap import (
     shifted,
     spectrum,
     uniformity,
-    unit_rows,
     unpaired_cosine,
     variance_dims,
 )
-from mmgap.gap.embeddings import row_blocks, two_sides
-from mmgap.gap.pairs import cosine_over_pairs, gaussian_over_pairs
+from mmgap.gap.measures import cosine_over_pairs, gaussian_over_pairs, paired_rows, two_sides
 
 
 def unit(rows):
@@ -148,7 +146,7 @@ def test_small_blocks_give_the_same(sides, rng, monkeypatch):
     image, text = map(unit, sides)
     weights = rng.integers(0, 4, (3, 30)).astype(float)
     whole = gaussian_over_pairs(image, text, 2.0, weights)
-    pairs = importlib.import_module("mmgap.gap.pairs")
+    pairs = importlib.import_module("mmgap.gap.measures")
     monkeypatch.setattr(pairs, "row_blocks", functools.partial(row_blocks, block_bytes=7 * 30 * 8))
     np.testing.assert_allclose(gaussian_over_pairs(image, text, 2.0, weights), whole, rtol=1e-13)
 
@@ -237,7 +235,7 @@ def test_rmg_at_one_point():
     ],
 )
 def test_one_row_is_too_few_where_others_are_needed(call):
-    with pytest.raises(MmgapError, match=r"at least 2 rows of .*; got 1"):
+    with pytest.raises(MmgapError, match=r"at least 2 rows of each modality; got 1"):
         call(np.ones((1, 3)))
 
 
@@ -247,8 +245,8 @@ def test_one_row_is_too_few_where_others_are_needed(call):
         (lambda x: alignment(x, x, alpha=0), "alpha.*above 0; got 0"),
         (lambda x: uniformity(x, t=-1), "t, the sharpness.*got -1"),
         (lambda x: cross_uniformity(x, x, t=float("nan")), "got nan"),
-        (lambda x: variance_dims(x, share=0), r"e\.g\. 0\.99; got 0"),
-        (lambda x: variance_dims(x, share=1.5), "got 1.5"),
+        (lambda x: variance_dims(x, fraction=0), r"e\.g\. 0\.99; got 0"),
+        (lambda x: variance_dims(x, fraction=1.5), "got 1.5"),
         (lambda x: linear_separability(x, x, n_folds=1), "n_folds must be >= 2.*got 1 and 3"),
         (lambda x: linear_separability(x, x, n_repeats=0), "got 5 and 0"),
         (lambda x: linear_separability(x, x), "a test on 5 folds needs at least 5 rows"),
@@ -286,9 +284,9 @@ def test_variance_dims_counts_up_to_the_share():
     filled = np.hstack([corner, np.sqrt(20 - (corner**2).sum(axis=1, keepdims=True))])
     shares = np.cumsum(spectrum(filled)) / spectrum(filled).sum()
     for share, expected in [(0.5, 1), (shares[1], 2), (shares[1] + 1e-6, 3), (1.0, 5)]:
-        assert variance_dims(filled, share=share) == np.searchsorted(shares, share - 1e-9) + 1
-        assert variance_dims(filled, share=share) <= expected
-    assert variance_dims(np.concatenate([np.eye(4), -np.eye(4)]), share=0.75) == 3
+        assert variance_dims(filled, fraction=share) == np.searchsorted(shares, share - 1e-9) + 1
+        assert variance_dims(filled, fraction=share) <= expected
+    assert variance_dims(np.concatenate([np.eye(4), -np.eye(4)]), fraction=0.75) == 3
     assert variance_dims(np.concatenate([np.eye(4), -np.eye(4)])) == 4
 
 
@@ -315,8 +313,7 @@ class Recorder(LogisticRegression):
 
 
 def test_no_pair_lies_on_both_sides_of_a_fold(sides, monkeypatch):
-    module = importlib.import_module("mmgap.gap.linear_separability")
-    monkeypatch.setattr(module, "LogisticRegression", Recorder)
+    monkeypatch.setattr("sklearn.linear_model.LogisticRegression", Recorder)
     monkeypatch.setattr(Recorder, "fits", [])
     linear_separability(*sides, n_folds=4, n_repeats=2)
     image, text = map(unit, sides)
