@@ -11,7 +11,12 @@ TABLES: dict[str, str] = {}
 COLUMNS: dict[str, str] = {}
 """Columns, of every table or of one: ``"table/column"``."""
 
-WORDS: dict[str, str] = {}
+WORDS: dict[str, str] = {
+    "knn_share": "knn_fraction",
+    "kNN share": "kNN own",
+    "gap_share_top1": "gap_fraction_top1",
+    "gap_share_top8": "gap_fraction_top8",
+}
 """Whole cells of text, such as the name of a method."""
 
 PARTS: dict[str, str] = {}
