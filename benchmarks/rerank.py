@@ -24,9 +24,9 @@ import mmgap as mg
 from mmgap.evaluation import Run
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers import Content, Pair, load_reranker
-from mmgap.strategies import PairScorer, TwoStage, run_two_stage
+from mmgap.strategies import TWO_STAGE, PairScorer
 
-STRATEGY = TwoStage("16 + 16, mean of both views")
+STRATEGY = TWO_STAGE[-1]
 
 
 def bare_loop(vectors: Vectors, run: Run) -> list[dict[int, float]]:
@@ -46,7 +46,7 @@ def bare_loop(vectors: Vectors, run: Run) -> list[dict[int, float]]:
 def with_mmgap(vectors: Vectors, cache: str) -> tuple[Run, int]:
     """Run the strategy; also how many calls were made."""
     scorer = PairScorer(vectors, load_reranker("mini-reranker"), cache=cache)
-    (costed,) = run_two_stage(vectors, [STRATEGY], scorer)
+    costed = STRATEGY.fit().run(vectors, scorer)
     return costed.run, int(costed.calls.sum())
 
 

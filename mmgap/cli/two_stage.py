@@ -69,8 +69,14 @@ def two_stage(
     jinaai/jina-reranker-m0`
     """
     from mmgap.rerankers import load_reranker
-    from mmgap.strategies import PairScorer, cut_texts, embedding_ms, seed_strategies, seed_table
-    from mmgap.strategies.seed_table import check_options
+    from mmgap.strategies import (
+        PairScorer,
+        check_options,
+        cut_texts,
+        embedding_ms,
+        two_stage_strategies,
+        two_stage_table,
+    )
 
     if settings:
         _list_settings()
@@ -78,10 +84,10 @@ def two_stage(
     used = _settle(changed or [])
     judged = {"measure": measure, **{name: used[name] for name in ("ties", "mean", "min_grade")}}
     check_options(**judged)
-    rows = seed_strategies(
+    rows = two_stage_strategies(
         depth=used["depth"],
         duplicates=used["duplicates"],
-        refill=used["backfill"] == "yes",
+        backfill=used["backfill"] == "yes",
         average=used["average"],
     )
     if used["pool"] is not None and job.corpus.partition("@")[0].partition("/")[0] != "edis":
@@ -106,7 +112,7 @@ def two_stage(
             hosted = vectors.encoder.backend == "api"
             timed = encoder is not None and not hosted
             embed_ms = embedding_ms(encoder, pool) if timed and encoder else float("nan")
-            tables.append(seed_table(vectors, scorer, rows, embed_ms=embed_ms, **judged))
+            tables.append(two_stage_table(vectors, scorer, rows, embed_ms=embed_ms, **judged))
             calls.append(0 if scorer is None else scorer.n_new)
     decided = _decided(pools[0], model, {**used, "measure": measure})
     found = {"two_stage": tables, "two_stage_settings": [decided]}
@@ -152,7 +158,7 @@ def _given(used: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def _decided(corpus: Corpus, model: Reranker | None, used: dict[str, Any]) -> pd.DataFrame:
     """How this run decided each unreported setting."""
-    from mmgap.strategies import open_points
+    from mmgap.strategies import unreported_settings
 
     def said(*names: str) -> str:
         return ", ".join(f"{name}={used[name]}" for name in names)
@@ -172,14 +178,14 @@ def _decided(corpus: Corpus, model: Reranker | None, used: dict[str, Any]) -> pd
         said("mean"),
         "fractions in the file, percent with two decimals on the screen",
     ]
-    points = open_points()[["question", "default"]].reset_index()
+    points = unreported_settings()[["question", "default"]].reset_index()
     return points.assign(setting=decided)[["number", "question", "setting", "default"]]
 
 
 def _list_settings() -> None:
-    from mmgap.strategies import OPEN_POINTS
+    from mmgap.strategies import UNREPORTED_SETTINGS
 
-    for point in OPEN_POINTS:
+    for point in UNREPORTED_SETTINGS:
         say(f"{point.number:>2}. {point.question}")
         for label, text in (
             ("set", point.option),
@@ -190,11 +196,10 @@ def _list_settings() -> None:
 
 
 def _print(table: pd.DataFrame, title: str) -> None:
-    from mmgap.strategies import format_seed_table
-    from mmgap.strategies.seed_table import PUBLISHED_MODELS, PUBLISHED_SOURCE
+    from mmgap.strategies import PUBLISHED_MODELS, PUBLISHED_SOURCE, format_two_stage_table
 
     names = [str(table[column].iloc[0]) for column in ("corpus", "encoder", "reranker")]
-    print_table(f"{', '.join(filter(None, names))}\n{title}", format_seed_table(table))
+    print_table(f"{', '.join(filter(None, names))}\n{title}", format_two_stage_table(table))
     best = table["against"].dropna()
     if len(best):
         say(f"Best without reranker: {best.iloc[0]}, chosen on these queries.")

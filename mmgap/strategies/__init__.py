@@ -6,28 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from mmgap.strategies.advising.advice import Advice, format_advice
 from mmgap.strategies.advising.advise import advise
-from mmgap.strategies.candidates import Candidates, find_candidates
-from mmgap.strategies.contrasts import score_contrasts
-from mmgap.strategies.cost import (
-    best_by_budget,
-    break_even,
-    cost_frame,
-    cost_table,
-    embedding_ms,
-    equal_cost_strategies,
-    family_of,
-    pareto_front,
+from mmgap.strategies.candidates import (
+    Candidates,
+    Pool,
+    list_candidates,
+    query_folds,
+    split_queries,
+    take_queries,
 )
+from mmgap.strategies.catalogue import (
+    FAMILIES,
+    PUBLISHED,
+    PUBLISHED_MODELS,
+    PUBLISHED_SOURCE,
+    TRIVIAL,
+    TWO_STAGE,
+    raw_merge,
+    two_stage_strategies,
+)
+from mmgap.strategies.contrasts import score_contrasts
 from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
-from mmgap.strategies.first_stage import find_pool, first_stage, margin_threshold, margins
 from mmgap.strategies.gap_report import GapReport, gap_report
-from mmgap.strategies.label_budget import label_budget
-from mmgap.strategies.leaderboard import format_leaderboard, leaderboard
-from mmgap.strategies.method import FittedMethod, Method
-from mmgap.strategies.open_points import OPEN_POINTS, OpenPoint, open_points
-from mmgap.strategies.pair_scorer import PairScorer
+from mmgap.strategies.judge import Judged, judge, run_strategies
 from mmgap.strategies.pair_store import PairStore
-from mmgap.strategies.pool import Pool
 from mmgap.strategies.probe import (
     format_probe,
     halve_pairs,
@@ -35,21 +36,32 @@ from mmgap.strategies.probe import (
     probe_table,
     worse_direction,
 )
-from mmgap.strategies.rerank import CostedRun, run_two_stage
-from mmgap.strategies.run import run_strategies
+from mmgap.strategies.rerank import PairScorer, Rerank
 from mmgap.strategies.score_pairs import score_pairs
-from mmgap.strategies.seed_table import (
-    PUBLISHED,
-    SEED_TABLE,
-    cut_texts,
-    format_seed_table,
-    seed_strategies,
-    seed_table,
+from mmgap.strategies.strategy import (
+    BestLeg,
+    CostedRun,
+    FittedStrategy,
+    Strategy,
+    margin_threshold,
 )
-from mmgap.strategies.split import split_queries
-from mmgap.strategies.strategy import TRIVIAL, Strategy
+from mmgap.strategies.tables import (
+    UNREPORTED_SETTINGS,
+    best_by_budget,
+    break_even,
+    check_options,
+    cost_table,
+    cut_texts,
+    embedding_ms,
+    format_leaderboard,
+    format_two_stage_table,
+    label_budget,
+    leaderboard,
+    pareto_front,
+    two_stage_table,
+    unreported_settings,
+)
 from mmgap.strategies.thresholds import threshold_table
-from mmgap.strategies.two_stage import TwoStage
 from mmgap.strategies.verdict import (
     VERDICT_FAMILIES,
     HeldOut,
@@ -63,72 +75,74 @@ from mmgap.strategies.verdict import (
 )
 
 if TYPE_CHECKING:
-    from mmgap.strategies.methods import METHODS
     from mmgap.strategies.probe_methods import PROBE_METHODS
 
+    METHODS: dict[str, Strategy]
+
 __all__ = [
+    "FAMILIES",
     "METHODS",
-    "OPEN_POINTS",
     "PROBE_METHODS",
     "PUBLISHED",
-    "SEED_TABLE",
+    "PUBLISHED_MODELS",
+    "PUBLISHED_SOURCE",
     "TRIVIAL",
+    "TWO_STAGE",
+    "UNREPORTED_SETTINGS",
     "VERDICT_FAMILIES",
     "Advice",
+    "BestLeg",
     "Candidates",
     "CostedRun",
-    "FittedMethod",
+    "FittedStrategy",
     "GapReport",
     "HeldOut",
-    "Method",
-    "OpenPoint",
+    "Judged",
     "PairScorer",
     "PairStore",
     "Pool",
+    "Rerank",
     "Strategy",
-    "TwoStage",
     "advise",
     "best_by_budget",
     "break_even",
+    "check_options",
     "choose_best",
-    "cost_frame",
     "cost_table",
     "cut_texts",
     "embedding_ms",
-    "equal_cost_strategies",
-    "family_of",
     "family_verdicts",
-    "find_candidates",
-    "find_pool",
-    "first_stage",
     "format_advice",
     "format_leaderboard",
     "format_probe",
-    "format_seed_table",
+    "format_two_stage_table",
     "gap_report",
     "halve_pairs",
     "held_out",
+    "judge",
     "label_budget",
     "leaderboard",
+    "list_candidates",
     "margin_threshold",
-    "margins",
     "merged_text_fraction",
     "one_entry_per_modality",
-    "open_points",
     "pareto_front",
     "probe_table",
+    "query_folds",
+    "raw_merge",
     "recommended_family",
     "relevance",
     "run_candidates",
     "run_strategies",
-    "run_two_stage",
     "score_contrasts",
     "score_distributions",
     "score_pairs",
-    "seed_strategies",
-    "seed_table",
     "split_queries",
+    "take_queries",
     "threshold_table",
+    "two_stage_strategies",
+    "two_stage_table",
+    "unreported_settings",
     "verdict_family",
     "verdict_sentences",
     "worse_direction",
@@ -138,7 +152,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Build the registries of methods when they are first used: they need scikit-learn."""
     if name == "METHODS":
-        from mmgap.strategies.methods import METHODS as found
+        from mmgap.strategies.catalogue import METHODS as found
     elif name == "PROBE_METHODS":
         from mmgap.strategies.probe_methods import PROBE_METHODS as found  # type: ignore[assignment]
     else:

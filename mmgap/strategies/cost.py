@@ -14,7 +14,7 @@ from mmgap.errors import MmgapError
 from mmgap.evaluation import bootstrap_interval, evaluate
 from mmgap.index.vectors import Vectors
 from mmgap.strategies.first_stage import margin_threshold
-from mmgap.strategies.rerank import CostedRun
+from mmgap.strategies.run_two_stage import CostedRun
 from mmgap.strategies.two_stage import CONVEX, TwoStage, View
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from mmgap.errors import MmgapError
 from mmgap.fusion import FUSIONS, RANK_FUSIONS
 from mmgap.index.vectors import Vectors
-from mmgap.strategies.candidates import find_candidates
 from mmgap.strategies.distributions import relevance
+from mmgap.strategies.old_candidates import find_candidates
 from mmgap.strategies.two_stage import CONVEX, TwoStage
 
 if TYPE_CHECKING:

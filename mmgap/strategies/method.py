@@ -11,7 +11,7 @@ import numpy as np
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run
 from mmgap.index.vectors import Vectors
-from mmgap.strategies.candidates import Candidates
+from mmgap.strategies.old_candidates import Candidates
 from mmgap.strategies.pool import Pool
 
 if TYPE_CHECKING:

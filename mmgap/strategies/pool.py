@@ -13,8 +13,8 @@ from mmgap.encoders.similarity import similarity
 from mmgap.encoders.token_vectors import Embeddings, TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Vectors
-from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.distributions import relevance
+from mmgap.strategies.old_candidates import Candidates
 
 if TYPE_CHECKING:
     from mmgap.mitigate import Mitigation

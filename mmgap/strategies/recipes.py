@@ -15,8 +15,8 @@ from mmgap.fusion import comb_mean
 from mmgap.fusion.objective import expected_measure
 from mmgap.scores.calibrate import ScoreCalibrator, fit_legs
 from mmgap.scores.normalise import ScoreNormaliser, ZScoreNormaliser
-from mmgap.strategies.candidates import Candidates
 from mmgap.strategies.method import Fuse
+from mmgap.strategies.old_candidates import Candidates
 from mmgap.strategies.pool import Pool
 
 Combine = Callable[..., np.ndarray]

@@ -20,7 +20,7 @@ from mmgap.strategies.first_stage import find_pool
 from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, NOTHING, TOLERANCE, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.rerank import CostedRun, run_two_stage
+from mmgap.strategies.run_two_stage import CostedRun, run_two_stage
 from mmgap.strategies.split import query_folds, take_queries
 from mmgap.strategies.two_stage import CONVEX, TwoStage
 

@@ -247,11 +247,11 @@ def real_models(world: World) -> Made:
     """mini-clip and mini-reranker on 20 documents; other machines round otherwise."""
     small = world.source.sample(12)
     vectors = mg.embed(small, mg.load_encoder("mini-clip"), progress=False)
-    from mmgap.strategies import PairScorer, seed_strategies, seed_table
+    from mmgap.strategies import PairScorer, two_stage_strategies, two_stage_table
 
     scorer = PairScorer(vectors, mg.load_reranker("mini-reranker"), progress=False)
     scores = pd.DataFrame({leg: vectors.scores(leg)[:3].ravel() for leg in ("text", "image")})
-    table = seed_table(vectors, scorer, seed_strategies(depth=8), measure="recall@1")
+    table = two_stage_table(vectors, scorer, two_stage_strategies(depth=8), measure="recall@1")
     return {"real_scores": scores, "real_two_stage": table}
 
 
@@ -423,38 +423,40 @@ def engines(world: World) -> Made:
 
 @maker
 def reranking(world: World) -> Made:
-    from mmgap.strategies import PairScorer, TwoStage, cost_table, run_two_stage
+    from mmgap.strategies import PairScorer, Rerank, Strategy, cost_table, judge
 
     calibration, test = world.halves
     scorer = PairScorer(test, SliceReranker(world), cache=False, progress=False)
-    asked = [
-        TwoStage("mean, z", None, depth=10, merge="mean", normalise="reference z"),
-        TwoStage("8 + 8, fused", "fused", depth=8),
-        TwoStage("8 + 8, mean of both views", "average", depth=8),
-        TwoStage("8 + 8, mean before", "average", depth=8, average="before"),
-        TwoStage("12 + 4, matching, refilled", "matching", depth=(12, 4), refill=True),
-        TwoStage("merge, 10", "average", depth=10, merge="mean", normalise="reference z"),
-        TwoStage("calibrated, 10", "fused", depth=10, merge="mean", normalise="platt"),
-        TwoStage("budget", "average", depth=16, budget=6),
-        TwoStage("margin", "fused", depth=8, merge="mean", margin=0.02),
-        TwoStage("text, then both", "text", depth=16, refine=("average", 4)),
+    merged: dict[str, Any] = {"merge": "mean", "normaliser": "reference z"}
+
+    def asked(name: str, view: Any, depth: Any, whole: dict[str, Any], **how: Any) -> Strategy:
+        longest = max(depth) if isinstance(depth, tuple) else depth
+        return Strategy(name, rerank=Rerank(view, depth, **how), **({"depth": longest} | whole))
+
+    deep: dict[str, Any] = {"depth": 100}
+    strategies = [
+        Strategy("mean, z", **merged),
+        asked("8 + 8, fused", "fused", 8, {}),
+        asked("8 + 8, mean of both views", "average", 8, {}),
+        asked("8 + 8, mean before", "average", 8, {}, average="before"),
+        asked("12 + 4, matching, refilled", "matching", (12, 4), {}, backfill=True),
+        asked("merge, 10", "average", 10, merged | deep),
+        asked("calibrated, 10", "fused", 10, {"merge": "mean", "normaliser": "platt"} | deep),
+        asked("budget", "average", 16, {}, budget=6),
+        asked("margin", "fused", 8, {"merge": "mean"} | deep, margin=0.02),
+        asked("text, then both", "text", 16, {}, cascade=("average", 4)),
     ]
-    costed = run_two_stage(test, asked, scorer, calibration=calibration)
-    table = cost_table(costed, test.corpus.qrels, rng=np.random.default_rng(0))
+    judged = judge(strategies, test, calibration, reranker=scorer)
+    table = cost_table(judged, rng=np.random.default_rng(0))
     return {"reranking": table}
 
 
 @maker
 def verdicts(world: World) -> Made:
-    from mmgap.strategies import (
-        METHODS,
-        VERDICT_FAMILIES,
-        PairScorer,
-        TwoStage,
-        family_verdicts,
-        held_out,
-        run_candidates,
-    )
+    from mmgap.strategies import VERDICT_FAMILIES, family_verdicts, held_out, run_candidates
+    from mmgap.strategies.methods import METHODS
+    from mmgap.strategies.pair_scorer import PairScorer
+    from mmgap.strategies.two_stage import TwoStage
 
     calibration, test = world.halves
     asked = [METHODS[name] for name in ("raw, mean", "platt, log-odds")]

@@ -27,8 +27,8 @@ from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers.base import RerankerInfo
 from mmgap.strategies import (
     METHODS,
-    SEED_TABLE,
     TRIVIAL,
+    TWO_STAGE,
     advise,
     family_verdicts,
     held_out,
@@ -38,11 +38,13 @@ from mmgap.strategies import (
     recommended_family,
     run_candidates,
     run_strategies,
-    seed_table,
+    split_queries,
+    two_stage_table,
     verdict_family,
 )
+from mmgap.strategies.methods import METHODS as OLD_METHODS
 from mmgap.strategies.mixed_documents import rank_mixed_documents
-from mmgap.strategies.split import split_queries
+from mmgap.strategies.two_stage import TwoStage
 from mmgap.strategies.verdict import VERDICT_FAMILIES, choose_best
 
 K = 10
@@ -177,7 +179,7 @@ def test_no_simple_strategy_finds_more_than_chance(world: Vectors) -> None:
 
 @pytest.mark.parametrize("world", ["folder", "permuted"], indirect=True)
 def test_no_reranked_strategy_finds_more_than_chance(world: Vectors) -> None:
-    table = seed_table(world, NoiseReranker(), SEED_TABLE).set_index("strategy")
+    table = two_stage_table(world, NoiseReranker(), TWO_STAGE).set_index("strategy")
     n = len(world.corpus.documents)
     assert (table["note"] == "").all()
     assert at_chance(table["value"], len(world.corpus.queries), K / n) == []
@@ -207,9 +209,9 @@ def test_no_merge_is_advised(world: Vectors, n_labels: int | None) -> None:
 @pytest.mark.parametrize("world", ["folder"], indirect=True)
 def test_no_family_wins(world: Vectors) -> None:
     calibration, test = split_queries(world, seed=5)
-    first = {method.family: method for method in reversed(METHODS.values())}
+    first = {method.family: method for method in reversed(OLD_METHODS.values())}
     families = ("raw", "normalised", "calibrated", "fused", "learned")
-    chosen = [*(first[family] for family in families), SEED_TABLE[-1]]
+    chosen = [*(first[family] for family in families), TwoStage("16 + 16, mean of both views")]
     found = held_out(calibration, chosen, NoiseReranker(), cache=False)
     n = len(world.corpus.documents)
     assert at_chance(found.values.mean(), len(calibration.corpus.queries), K / n) == []
@@ -250,7 +252,7 @@ def test_a_hole_refuses_every_merge(hole: Vectors) -> None:
         "leaderboard": lambda: leaderboard(*halves),
         "advise": lambda: advise(*halves),
         "label budget": lambda: label_budget(*halves),
-        "verdict": lambda: held_out(halves[0], [METHODS["raw, mean"]]),
+        "verdict": lambda: held_out(halves[0], [OLD_METHODS["raw, mean"]]),
         "strategy": lambda: run_strategies(hole, TRIVIAL[2:]),
         "mixed documents": lambda: rank_mixed_documents(hole),
     }

@@ -19,7 +19,7 @@ from test_methods import vectors_of, without
 from mmgap.corpus.schema import Corpus, Document
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Vectors
-from mmgap.strategies import METHODS, Advice, Method, advise, format_advice, leaderboard
+from mmgap.strategies import Advice, advise, format_advice, leaderboard
 from mmgap.strategies.advising.changes import (
     _budget_words,
     _queries_needed,
@@ -30,6 +30,8 @@ from mmgap.strategies.advising.choice import Choice, climb, compared
 from mmgap.strategies.advising.entry import Entry
 from mmgap.strategies.advising.terms import Terms
 from mmgap.strategies.advising.words import _agreement, _why
+from mmgap.strategies.method import Method
+from mmgap.strategies.methods import METHODS
 from mmgap.strategies.two_stage import TwoStage
 
 N_QUERY, N_DOC = 80, 120

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.catalog import all_models
-from mmgap.strategies import SEED_TABLE
+from mmgap.strategies import TWO_STAGE
 
 Command = Callable[..., object]
 N_DOCUMENT, N_QUERY = 40, 12
@@ -157,7 +157,7 @@ def test_the_two_stage_table(
 ) -> None:
     printed = two_stage(mmgap, folder, tmp_path, "--encoder", "mini-siglip")
     table = pd.read_csv(tmp_path / "two_stage.csv")
-    assert table["strategy"].tolist() == [row.name for row in SEED_TABLE] * 2
+    assert table["strategy"].tolist() == [row.name for row in TWO_STAGE] * 2
     assert table["encoder"].tolist() == ["mini-clip"] * 7 + ["mini-siglip"] * 7
     assert not table["published_applies"].any()
     for words in ("Published, not measured here", "36.24", "Best without reranker"):

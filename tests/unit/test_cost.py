@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,57 +20,59 @@ from mmgap.evaluation import Run
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     CostedRun,
+    Judged,
     PairScorer,
-    TwoStage,
+    Rerank,
+    Strategy,
     best_by_budget,
     break_even,
-    cost_frame,
     cost_table,
     embedding_ms,
-    equal_cost_strategies,
-    family_of,
-    margins,
+    judge,
+    margin_threshold,
     pareto_front,
-    run_two_stage,
     score_pairs,
 )
-from mmgap.strategies.first_stage import find_pool, first_stage
-
-QRELS = {"q1": {"d0": 1}, "q2": {"d1": 1}}
 
 
-def costed(name: str, view: str | None, tops: list[int], calls: list[int], ms: float) -> CostedRun:
-    """A run of two queries whose first hit is given; the relevant ones are d0 and d1."""
-    indices = np.array([[top, 1 - top] for top in tops])
-    run = Run(name, ["q1", "q2"], ["d0", "d1"], indices, np.array([[2.0, 1.0]] * 2))
-    counts = np.array(calls)
+def costed(name: str, view: str | None, calls: list[int], ms: float) -> CostedRun:
+    """Costs of a run of two queries."""
+    counts, nothing = np.array(calls), np.empty((2, 0))
+    run = Run(name, ["q1", "q2"], ["d0", "d1"], nothing.astype(int), nothing)
+    how = None if view is None else Rerank(view)
+    strategy = Strategy(name, merge="mean", rerank=how, family="reranked" if how else name)
     seconds = counts * ms / 1000
-    strategy = TwoStage(name, view)
     return CostedRun(strategy, run, counts, 10 * counts, 100 * counts, seconds, 0.002, 0.001)
 
 
 @pytest.fixture
-def runs() -> list[CostedRun]:
-    return [
-        costed("plain", None, [0, 0], [0, 0], 0),
-        costed("bad", None, [1, 0], [0, 0], 0),
-        costed("reranked", "average", [0, 1], [4, 6], 2),
-        costed("dear", "average", [0, 0], [40, 60], 2),
+def judged() -> Judged:
+    runs = [
+        costed("plain", None, [0, 0], 0),
+        costed("bad", None, [0, 0], 0),
+        costed("reranked", "average", [4, 6], 2),
+        costed("expensive", "average", [40, 60], 2),
     ]
+    recall = np.array([[1, 0], [0, 0], [1, 1], [1, 0]], dtype=float)
+    values = np.repeat(recall[:, None, :, None], 4, axis=1)
+    corpus = Corpus("c", [Document("d0"), Document("d1")], [Query("q1", "x"), Query("q2", "y")],
+                    Qrels([Judgment("q1", "d0", 1), Judgment("q2", "d1", 1)]))  # fmt: skip
+    vectors = Vectors(corpus, EncoderInfo("e", "e", "hand", 2), np.eye(2), {})
+    strategies = tuple(each.strategy for each in runs)
+    by_name = {each.run.name: each for each in runs}
+    return Judged(vectors, strategies, ("recall@1",), values, by_name, {})
 
 
-def test_costs_are_means_over_queries(runs: list[CostedRun]) -> None:
-    frame = cost_frame(runs, embed_ms=5)
-    row = frame.loc["reranked"]
+def test_costs_are_means_over_queries(judged: Judged) -> None:
+    row = judged.costs(embed_ms=5).loc["reranked"]
     assert row[["calls_per_query", "tokens_per_query", "pixels_per_query"]].tolist() == [5, 50, 500]
     assert row[["embed_ms", "search_ms", "merge_ms", "rerank_ms"]].tolist() == [5, 2, 1, 10]
     assert row["ms_per_query"] == 18
-    assert cost_frame(runs).loc["reranked", "ms_per_query"] == 13  # the encoder's time is unknown
+    assert judged.costs().loc["reranked", "ms_per_query"] == 13  # the encoder's time is unknown
 
 
-def test_what_is_found_beside_what_it_costs(runs: list[CostedRun]) -> None:
-    table = cost_table(runs, QRELS, measure="recall@1", families={"dear": "reranked"})
-    table = table.set_index("strategy")
+def test_what_is_found_beside_what_it_costs(judged: Judged) -> None:
+    table = cost_table(judged).set_index("strategy")
     assert table["value"].tolist() == [0.5, 0, 1, 0.5]
     assert table["family"].tolist() == ["plain", "bad", "reranked", "reranked"]
     assert table["reranked"].tolist() == [False, False, True, True]
@@ -81,15 +84,14 @@ def test_what_is_found_beside_what_it_costs(runs: list[CostedRun]) -> None:
     assert (table["n"] == 2).all()
 
 
-def test_one_class_of_queries_alone(runs: list[CostedRun]) -> None:
+def test_one_class_of_queries_alone(judged: Judged) -> None:
     keep = np.array([False, True])
-    table = cost_table(runs, QRELS, measure="recall@1", keep=keep).set_index("strategy")
+    table = cost_table(judged, rows=keep).set_index("strategy")
     assert table["value"].tolist() == [0, 0, 1, 0]
     assert table.loc["reranked", "calls_per_query"] == 6
     assert (table["n"] == 1).all()
-    for few, wrong in ((runs, ~keep & keep), (runs[2:], keep)):
-        with pytest.raises(MmgapError, match="there is nothing to compare with"):
-            cost_table(few, QRELS, keep=wrong)
+    with pytest.raises(MmgapError, match="there is nothing to compare with"):
+        cost_table(judged, rows=~keep & keep)
 
 
 def test_front_as_by_comparing_all_pairs() -> None:
@@ -213,34 +215,32 @@ def truth(vectors: Vectors) -> FakeReranker:
 
 def test_families_at_equal_cost(tmp_path: Path) -> None:
     vectors, calibration = noisy(tmp_path, 0), noisy(tmp_path, 1)
-    families = equal_cost_strategies(calibration, depths=(8, 16, 32), share=0.5)
-    names = family_of(families)
-    strategies = [each for members in families.values() for each in members]
-    assert len(names) == len(strategies) == 4 + 4 * 3
-    assert [each.needs_calibration for each in strategies[:4]] == [False, False, True, True]
-    assert families["calibrated fusion"][0].merge == "convex"
-    assert [names[name] for name in ("rerank 8", "rerank 32")] == ["rerank", "rerank"]
+    fitted = Strategy("calibrated fusion", merge="convex", normaliser="reference z")
+
+    def reranked(name: str, view: str, depth: int, **how: object) -> Strategy:
+        return replace(fitted, name=name, rerank=Rerank(view, depth, **how), family=name)
+
+    margin = margin_threshold(calibration, fitted, 0.5)
+    rows = [Strategy("raw merge", merge="max"), fitted]
+    for n in (8, 16, 32):
+        rows.append(reranked(f"rerank {n}", "average", n))
+        rows.append(reranked(f"only unsure {n}", "average", n, margin=margin))
+        rows.append(reranked(f"cascade {n}", "text", n, cascade=("average", n // 4)))
     scorer = PairScorer(vectors, truth(vectors), cache=False)
-    runs = run_two_stage(vectors, strategies, scorer, calibration=calibration)
-    table = cost_table(runs, vectors.corpus.qrels, families=names).set_index("strategy")
+    table = cost_table(judge(rows, vectors, calibration, reranker=scorer)).set_index("strategy")
     assert (table.loc[~table["reranked"], "calls_per_query"] == 0).all()
-    for depth in (8, 16, 32):
-        whole = table.loc[f"calibrate, then rerank {depth}"]
-        assert whole["calls_per_query"] == 2 * depth
+    for n in (8, 16, 32):
+        whole, half = table.loc[f"rerank {n}"], table.loc[f"only unsure {n}"]
+        assert whole["calls_per_query"] == 2 * n
         # Exactly the queries whose margin lies below the calibration median.
-        strategy = next(each for each in families["only unsure queries"] if each.depth == depth)
-        stage = first_stage(strategy, find_pool(vectors, 100), calibration=calibration)
-        unsure = np.mean(margins(stage) < strategy.margin)
-        assert 0 < unsure < 1
-        half = table.loc[f"only unsure queries, {depth}"]
-        assert half["calls_per_query"] == pytest.approx(2 * depth * unsure)
-        # depth texts, and the pictures of a quarter of them.
-        cheap = table.loc[f"text {depth}, then average {depth // 4}"]
-        assert cheap["calls_per_query"] == depth + depth // 4
+        unsure = reranked("", "average", n).fit(calibration).first_stage(vectors).margins < margin
+        assert 0 < unsure.mean() < 1
+        assert half["calls_per_query"] == pytest.approx(2 * n * unsure.mean())
+        # n texts, and the images of a quarter of them.
+        assert table.loc[f"cascade {n}", "calls_per_query"] == n + n // 4
         # The truth finds at least what the first stage found, the deeper the more.
         assert whole["value"] >= half["value"] >= table.loc["calibrated fusion", "value"]
-    deep = table.loc[[f"calibrate, then rerank {depth}" for depth in (8, 16, 32)], "value"]
-    assert deep.is_monotonic_increasing
+    assert table.loc[[f"rerank {n}" for n in (8, 16, 32)], "value"].is_monotonic_increasing
     assert table["front_calls"].any()
     steps = best_by_budget(table.reset_index(), cost="calls_per_query")
     assert steps["value"].is_monotonic_increasing

@@ -19,7 +19,7 @@ from test_methods import drawn, vectors_of, without
 from mmgap import plots
 from mmgap.errors import MmgapError
 from mmgap.strategies import METHODS, Pool, label_budget
-from mmgap.strategies.label_budget import WAYS, fit_slopes
+from mmgap.strategies.tables import WAYS, fit_slopes
 
 
 def one_leg_is_noise(seed: int, n_query: int = 60, n_doc: int = 80):

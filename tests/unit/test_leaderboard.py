@@ -21,7 +21,7 @@ from test_methods import drawn, vectors_of
 from mmgap import plots
 from mmgap.evaluation import difference_table, recall_table
 from mmgap.strategies import METHODS, format_leaderboard, leaderboard
-from mmgap.strategies.leaderboard import WORSE
+from mmgap.strategies.tables import WORSE
 
 LEGS = ("text leg", "image leg")
 
@@ -69,7 +69,7 @@ def test_intervals_ties_and_counts_are_those_of_the_recall_table() -> None:
     calibration, test = drawn(1), drawn(2)
     methods = some("RRF, k = 60", "raw, mean")
     table = leaderboard(calibration, test, methods)
-    runs = [method.fit(calibration).run(test) for method in methods]
+    runs = [method.fit(calibration).run(test).run for method in methods]
     known = recall_table(
         runs, test.corpus.qrels, measures=["recall@10", "ndcg@10"], tolerance=1e-12
     )
@@ -86,7 +86,7 @@ def test_differences_are_to_the_better_leg_and_tested_as_elsewhere() -> None:
     calibration, test = drawn(1, 60, 80), drawn(2, 60, 80)
     methods = some("raw, mean", "RRF, k = 60", "raw, min")
     table = leaderboard(calibration, test, methods)
-    runs = [method.fit(calibration).run(test) for method in methods]
+    runs = [method.fit(calibration).run(test).run for method in methods]
     better = max(LEGS, key=lambda leg: value(table, leg)["value"])
     known = difference_table(runs, test.corpus.qrels, list(LEGS), tolerance=1e-12)
     known = known.set_index("strategy")

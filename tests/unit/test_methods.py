@@ -13,22 +13,23 @@ from mmgap.errors import MmgapError
 from mmgap.fusion import comb_mean
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
+    FAMILIES,
     METHODS,
     PROBE_METHODS,
-    Method,
+    BestLeg,
     Pool,
     Strategy,
-    find_candidates,
+    candidates,
+    list_candidates,
     one_entry_per_modality,
     probe_table,
-    run_strategies,
+    query_folds,
     split_queries,
     worse_direction,
 )
-from mmgap.strategies.method import FAMILIES, NOTHING
-from mmgap.strategies.pool import list_candidates
+from mmgap.strategies.method import Method
 from mmgap.strategies.recipes import Combined
-from mmgap.strategies.split import query_folds
+from mmgap.strategies.strategy import LABELLED_PAIRS, NOTHING
 
 NAN = np.nan
 
@@ -92,7 +93,7 @@ def without(vectors: Vectors, leg: str) -> Vectors:
 def test_registry() -> None:
     assert len(METHODS) >= 30
     assert [method.name for method in METHODS.values()] == list(METHODS)
-    assert {method.family for method in METHODS.values()} == set(FAMILIES)
+    assert {method.family for method in METHODS.values()} == {*FAMILIES} - {"reranked"}
     learned = {"calibrated", "learned"}
     for method in METHODS.values():
         if method.name != "best single leg":
@@ -101,42 +102,39 @@ def test_registry() -> None:
             assert method.sees == "lists only"
 
 
-def test_a_method_of_unknown_kind_is_refused() -> None:
-    with pytest.raises(MmgapError, match="has family 'magic'; choose from"):
-        Method("m", "magic", NOTHING, "both scores", Combined(comb_mean))
-
-
 # --- candidates ----------------------------------------------------------------------------------
 
 
-def test_candidates_are_those_of_the_search_by_vectors() -> None:
-    vectors = drawn()
-    single = {
-        name: replace(leg, embeddings=leg.embeddings.astype(np.float32))
-        for name, leg in vectors.legs.items()
-    }
-    vectors = replace(vectors, queries=vectors.queries.astype(np.float32), legs=single)
-    searched, listed = find_candidates(vectors, 5), Pool(vectors, depth=5).candidates
-    for row in range(len(searched.documents)):
-        for leg in ("text", "image"):
-            of = {
-                name: {
-                    doc: (round(score, 5), found)
-                    for doc, score, found in zip(
-                        each.documents[row], each.scores[leg][row].tolist(), each.listed[leg][row],
-                        strict=True,
-                    )
-                    if doc >= 0
-                }
-                for name, each in (("searched", searched), ("listed", listed))
-            }  # fmt: skip
-            assert of["searched"] == of["listed"]
+def test_lists_made_in_blocks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Pool(drawn(), depth=5).candidates
+    monkeypatch.setattr(candidates, "_PAIRS_AT_ONCE", 70)
+    monkeypatch.setattr(candidates, "_DOCUMENTS_AT_ONCE", 11)
+    blocks = Pool(drawn(), depth=5).candidates
+    np.testing.assert_array_equal(blocks.documents, whole.documents)
+    for leg in ("text", "image"):
+        np.testing.assert_allclose(blocks.scores[leg], whole.scores[leg], atol=1e-12)
+        np.testing.assert_array_equal(blocks.ranks[leg], whole.ranks[leg])
+
+
+def test_a_third_leg_is_ranked_like_the_others() -> None:
+    pool = Pool(drawn())
+    keyword = np.random.default_rng(0).random(pool.shape)
+    more = Pool(pool.vectors, scores={**pool.scores, "keyword": keyword})
+    three = Strategy("three", ("text", "image", "keyword"), merge="mean")
+    found = three.fit().scores(more)
+    np.testing.assert_allclose(found, (sum(pool.scores.values()) + keyword) / 3)
+    alone = Strategy("keyword leg", ("keyword",)).fit().run(more).run
+    np.testing.assert_array_equal(alone.indices, np.argsort(-keyword, axis=1))
+    with pytest.raises(MmgapError, match="no keyword leg"):
+        three.fit().run(pool)
 
 
 def test_ties_at_the_end_of_a_list_go_to_lower_positions_and_fill_it() -> None:
     scores = np.array([[0.5, 0.9, 0.5, 0.5], [NAN, NAN, 0.1, NAN]])
     found = list_candidates({"text": scores, "image": np.full((2, 4), NAN)}, depth=2)
-    assert found.documents.tolist() == [[0, 1], [2, -1]]
+    assert found.documents.tolist() == [[0, 1, 2, 3], [2, -1, -1, -1]]
+    assert found.of(["text", "image"], 2).documents.tolist() == [[0, 1], [2, -1]]
+    assert found.of(["text"], 1, ties=True).documents.tolist() == [[1], [2]]
 
 
 def test_documents_with_one_vector_have_one_score() -> None:
@@ -150,7 +148,7 @@ def test_documents_with_one_vector_have_one_score() -> None:
     base = drawn()
     rows = np.repeat(base.legs["text"].embeddings[:3], 10, axis=0)
     pool = Pool(replace(base, legs={**base.legs, "text": Leg(np.arange(30), rows)}))
-    scores = pool.rescored(Rounds()).scores
+    scores = pool.mitigated(Rounds()).scores
     assert [len(np.unique(scores[leg][0])) for leg in ("text", "image")] == [3, 30]
 
 
@@ -202,10 +200,13 @@ def test_bank_statistics_come_from_calibration() -> None:
 def test_lists_only_methods_do_not_look_up() -> None:
     """With lists of one document each leg knows its own first only."""
     vectors = vectors_of([[0.9, 0.8]], [[0.1, 0.7]], [[True, False]])
-    pool = Pool(vectors, depth=1)
-    np.testing.assert_allclose(METHODS["raw, mean"].fit(pool).scores(pool), [[0.5, 0.75]])
-    np.testing.assert_allclose(METHODS["LlamaIndex simple"].fit(pool).scores(pool), [[0.9, 0.7]])
-    np.testing.assert_allclose(METHODS["RRF, k = 60"].fit(pool).scores(pool), [[1 / 61, 1 / 61]])
+    for name, expected in (
+        ("raw, mean", [[0.5, 0.75]]),
+        ("LlamaIndex simple", [[0.9, 0.7]]),
+        ("RRF, k = 60", [[1 / 61, 1 / 61]]),
+    ):
+        found = replace(METHODS[name], depth=1).fit(vectors).scores(vectors)
+        np.testing.assert_allclose(found, expected)
 
 
 def test_the_best_single_leg_is_chosen_on_calibration() -> None:
@@ -216,50 +217,17 @@ def test_the_best_single_leg_is_chosen_on_calibration() -> None:
     np.testing.assert_allclose(best.scores(test), 5 * bad)
 
 
-def test_same_as_the_strategy_of_the_same_merge() -> None:
-    vectors = drawn()
-    single = {
-        name: replace(leg, embeddings=leg.embeddings.astype(np.float32))
-        for name, leg in vectors.legs.items()
-    }
-    vectors = replace(vectors, queries=vectors.queries.astype(np.float32), legs=single)
-    pool = Pool(vectors, depth=5)
-    for name, combine in (("raw, max", "max"), ("raw, mean", "mean"), ("RRF, k = 60", "rrf")):
-        (run,) = run_strategies(vectors, [Strategy(name, combine=combine, depth=5)])
-        own = METHODS[name].fit(pool).run(pool)
-        for query in vectors.corpus.query_ids:
-            assert own.top(query, 20) == pytest.approx(run.top(query, 20), abs=1e-6)
-
-
-def test_one_mitigation_is_fitted_once_for_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmgap.mitigate import MeanCentring
-
-    fits = []
-    once = MeanCentring.fit
-    monkeypatch.setattr(MeanCentring, "fit", lambda *args: fits.append(1) or once(*args))
-    pool = Pool(drawn())
-    for name in ("mean centring, mean", "mean centring, max", "mean centring + reference z, mean"):
-        METHODS[name].fit(pool).run(pool)
-    assert len(fits) == 1
-
-
-def test_first_places_keep_their_ties() -> None:
-    vectors = vectors_of([[0.5, 0.9, 0.5, 0.1]], [[NAN] * 4], [[True, False, False, False]])
-    run = METHODS["text leg"].fit(vectors).run(vectors, places=2)
-    assert run.indices.tolist() == [[1, 0, 2]]
-
-
 # --- what must hold for all ----------------------------------------------------------------------
 
 ALL = pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
 
 
 @ALL
-def test_no_other_query_and_no_judgment_of_the_test_enters(method: Method) -> None:
+def test_no_other_query_and_no_judgment_of_the_test_enters(method: Strategy) -> None:
     """Labels and vectors of all queries but the first are changed; its scores must not move."""
-    fitted = method.fit(drawn(1))
+    fitted = replace(method, depth=7).fit(drawn(1))
     test = drawn(2)
-    before = fitted.scores(Pool(test, depth=7))[0]
+    before = fitted.scores(test)[0]
     others = np.random.default_rng(5).permutation(np.arange(1, 20))
     queries = test.queries.copy()
     queries[1:] = -queries[others]
@@ -267,7 +235,7 @@ def test_no_other_query_and_no_judgment_of_the_test_enters(method: Method) -> No
         Judgment(f"q{row}", f"d{doc}", 1) for row, doc in enumerate([29, *others.tolist()])
     ]
     changed = replace(test, queries=queries, corpus=replace(test.corpus, qrels=Qrels(judgments)))
-    after = fitted.scores(Pool(changed, depth=7))[0]
+    after = fitted.scores(changed)[0]
     np.testing.assert_array_equal(np.isnan(after), np.isnan(before))
     np.testing.assert_allclose(after, before, rtol=1e-9, atol=1e-12)
     assert (~np.isnan(before)).sum() >= 7
@@ -278,7 +246,7 @@ UNLABELLED = [m for m in METHODS.values() if m.fitted_on != "labelled calibratio
 
 
 @pytest.mark.parametrize("method", UNFITTED, ids=lambda method: method.name)
-def test_what_is_fitted_on_nothing_ignores_calibration(method: Method) -> None:
+def test_what_is_fitted_on_nothing_ignores_calibration(method: Strategy) -> None:
     test = drawn(2)
     np.testing.assert_array_equal(
         method.fit(drawn(1)).scores(test), method.fit(drawn(3)).scores(test)
@@ -286,7 +254,7 @@ def test_what_is_fitted_on_nothing_ignores_calibration(method: Method) -> None:
 
 
 @pytest.mark.parametrize("method", UNLABELLED, ids=lambda method: method.name)
-def test_what_needs_no_labels_reads_none(method: Method) -> None:
+def test_what_needs_no_labels_reads_none(method: Strategy) -> None:
     test, calibration = drawn(2), drawn(1)
     judgments = [Judgment(f"q{row}", f"d{29 - row}", 1) for row in range(20)]
     relabelled = replace(calibration, corpus=replace(calibration.corpus, qrels=Qrels(judgments)))
@@ -296,36 +264,42 @@ def test_what_needs_no_labels_reads_none(method: Method) -> None:
 
 
 @ALL
-def test_legs_that_share_no_document(method: Method) -> None:
+def test_legs_that_share_no_document(method: Strategy) -> None:
     calibration, test = (one_entry_per_modality(drawn(seed)) for seed in (1, 2))
-    found = method.fit(calibration).scores(Pool(test, depth=6))
+    found = replace(method, depth=6).fit(calibration).scores(test)
     n_listed = (~np.isnan(found)).sum(axis=1)
     assert set(n_listed) == ({6} if method.family == "leg" else {12})
 
 
 @ALL
-def test_one_candidate(method: Method) -> None:
+def test_one_candidate(method: Strategy) -> None:
     """Lists of one document; and, for what moves no vectors, a pool of one document."""
-    calibration = drawn(1)
-    found = method.fit(Pool(calibration, depth=1)).scores(Pool(drawn(2), depth=1))
+    calibration, short = drawn(1), replace(method, depth=1)
+    found = short.fit(calibration).scores(drawn(2))
     assert set((~np.isnan(found)).sum(axis=1)) <= {1, 2}
     if method.mitigation is None:  # CSLS takes the mean over ten documents, and says so
         one = vectors_of([[0.4], [0.2]], [[0.1], [0.3]], [[True], [True]])
         assert not np.isnan(method.fit(calibration).scores(one)).any()
-        assert not np.isnan(method.fit(one).scores(one)).any()
+
+
+LABELLED = [method for method in METHODS.values() if method.fitted_on == LABELLED_PAIRS]
+
+
+@pytest.mark.parametrize("method", LABELLED, ids=lambda method: method.name)
+def test_labels_of_one_kind_are_refused(method: Strategy) -> None:
+    one = vectors_of([[0.4], [0.2]], [[0.1], [0.3]], [[True], [True]])
+    if isinstance(method.merge, BestLeg) or method.mitigation is not None:
+        return
+    with pytest.raises(MmgapError, match="learns from both kinds"):
+        method.fit(one)
 
 
 @ALL
 @pytest.mark.parametrize("gone", ["text", "image"])
-def test_an_empty_leg(method: Method, gone: str) -> None:
-    """Whether calibration lacks the leg too, or the test documents alone."""
-    calibration, test = drawn(1), without(drawn(2), gone)
-    for bank in (without(calibration, gone), calibration):
-        found = method.fit(bank).scores(Pool(test, depth=5))
-        if method.name == f"{gone} leg":
-            assert np.isnan(found).all()
-        elif method.name != "best single leg":
-            assert ((~np.isnan(found)).sum(axis=1) == 5).all()
+def test_an_empty_leg_is_an_obstacle(method: Strategy, gone: str) -> None:
+    pool = Pool(without(drawn(2), gone), depth=5)
+    reason = method.obstacle(pool.vectors, pool.legs, None)
+    assert (gone in reason) == (gone in method.legs)
 
 
 # --- pools of entries ----------------------------------------------------------------------------
@@ -415,7 +389,7 @@ def test_a_direction_needs_queries() -> None:
 
 def test_split_queries() -> None:
     vectors = drawn(n_query=9)
-    calibration, test = split_queries(vectors, share=1 / 3, seed=4)
+    calibration, test = split_queries(vectors, fraction=1 / 3, seed=4)
     assert (len(calibration.corpus.queries), len(test.corpus.queries)) == (3, 6)
     ids = [*calibration.corpus.query_ids, *test.corpus.query_ids]
     assert sorted(ids) == sorted(vectors.corpus.query_ids)
@@ -424,7 +398,7 @@ def test_split_queries() -> None:
         np.testing.assert_array_equal(part.queries, vectors.queries[rows])
         assert part.corpus.doc_ids == vectors.corpus.doc_ids
     with pytest.raises(MmgapError, match="without a query"):
-        split_queries(vectors, share=1)
+        split_queries(vectors, fraction=1)
 
 
 def test_folds_keep_queries_with_one_answer_together() -> None:

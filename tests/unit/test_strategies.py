@@ -14,16 +14,16 @@ from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     TRIVIAL,
+    Pool,
     Strategy,
-    find_candidates,
     merged_text_fraction,
     relevance,
     run_strategies,
     score_contrasts,
     score_distributions,
 )
+from mmgap.strategies.candidates import NOT_LISTED
 from mmgap.strategies.distributions import distribution_frame
-from mmgap.strategies.pool import Pool
 
 
 def unit(*angles_deg: float) -> np.ndarray:
@@ -89,14 +89,14 @@ def test_single_legs_hold_only_their_own_documents(vectors: Vectors) -> None:
 
 
 def test_max_takes_each_documents_better_leg(vectors: Vectors) -> None:
-    found = ranking(vectors, Strategy("max", combine="max"))
+    found = ranking(vectors, Strategy("max", merge="max"))
     expected = {"d0": cos(10), "d2": cos(20), "d1": cos(30), "d3": cos(50)}
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_mean_uses_both_scores_and_one_where_a_leg_is_missing(vectors: Vectors) -> None:
-    found = ranking(vectors, Strategy("mean", combine="mean"))
+    found = ranking(vectors, Strategy("mean", merge="mean"))
     expected = {
         "d1": (cos(30) + cos(40)) / 2,
         "d2": (cos(60) + cos(20)) / 2,
@@ -108,7 +108,7 @@ def test_mean_uses_both_scores_and_one_where_a_leg_is_missing(vectors: Vectors) 
 
 
 def test_rrf_adds_reciprocal_ranks(vectors: Vectors) -> None:
-    found = ranking(vectors, Strategy("rrf", combine="rrf"))
+    found = ranking(vectors, Strategy("rrf", merge="rrf"))
     expected = {
         "d2": 1 / (60 + 3) + 1 / (60 + 1),
         "d1": 1 / (60 + 2) + 1 / (60 + 2),
@@ -121,24 +121,22 @@ def test_rrf_adds_reciprocal_ranks(vectors: Vectors) -> None:
 
 def test_depth_cuts_the_legs_not_the_scores(vectors: Vectors) -> None:
     # One candidate a leg: d0 by text, d2 by image. Both keep their score in the other leg ...
-    found = ranking(vectors, Strategy("mean", combine="mean", depth=1))
+    found = ranking(vectors, Strategy("mean", merge="mean", depth=1))
     assert found == pytest.approx(
         {"d2": (cos(60) + cos(20)) / 2, "d0": (cos(10) + cos(80)) / 2}, abs=1e-6
     )
     # ... but neither has a rank there.
-    assert ranking(vectors, Strategy("rrf", combine="rrf", depth=1)) == {
+    assert ranking(vectors, Strategy("rrf", merge="rrf", depth=1)) == {
         "d0": 1 / 61,
         "d2": 1 / 61,
     }
 
 
 def test_candidates_are_unique_and_padded(vectors: Vectors) -> None:
-    candidates = find_candidates(vectors, depth=2)
+    candidates = Pool(vectors, depth=2).candidates
     (row,) = candidates.documents
-    assert sorted(row[row >= 0]) == [0, 1, 2]  # text: d0 d1; image: d2 d1
-    assert (row == -1).sum() == 1
-    assert np.isnan(candidates.scores["text"][0, row == -1]).all()
-    assert not candidates.listed["text"][0, row == -1].any()
+    assert row.tolist() == [0, 1, 2]  # text: d0 d1; image: d2 d1
+    assert candidates.ranks["image"][0].tolist() == [NOT_LISTED, 2, 1]
 
 
 def test_relevance_and_distributions_follow_the_judgments(vectors: Vectors) -> None:
@@ -162,11 +160,11 @@ def test_names_must_differ(vectors: Vectors) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"legs": ("audio",)}, "choose from"),
-        ({"legs": ()}, "choose from"),
-        ({"combine": "median"}, "choose combine from"),
-        ({"legs": ("text",), "combine": "max"}, "nothing to combine"),
-        ({"combine": "max", "depth": 0}, "at least 1"),
+        ({"legs": ()}, "one or more names"),
+        ({"merge": "median"}, "choose merge from"),
+        ({}, "2 legs and no merge"),
+        ({"legs": ("text",), "merge": "max"}, "nothing to merge"),
+        ({"merge": "max", "depth": 0}, "at least 1"),
     ],
 )
 def test_impossible_strategies_are_refused(options: dict, message: str) -> None:
@@ -206,15 +204,14 @@ def test_a_pair_left_out_has_no_score(kind: str, request: pytest.FixtureRequest)
 def test_a_leg_with_a_hole_is_not_ranked(kind: str, request: pytest.FixtureRequest) -> None:
     less = leave_out(request.getfixturevalue(kind), ("d0", "text"))
     assert less.ranked_legs == ("image",)
-    assert list(find_candidates(less, depth=4).scores) == ["image"]
+    assert list(Pool(less, depth=4).candidates.scores) == ["image"]
     with pytest.warns(MissingLegWarning, match="no text leg can be ranked where queries are the"):
         runs = run_strategies(less)
     assert [run.name for run in runs] == ["image leg"]
-    for strategy in (Strategy("t", ("text",)), Strategy("mean", combine="mean")):
+    for strategy in (Strategy("t", ("text",)), Strategy("mean", merge="mean")):
         with pytest.raises(MmgapError, match=r"'q' must not meet the text of document 'd0'"):
             run_strategies(less, [strategy])
-    with pytest.raises(MmgapError, match="bring queries of your own"):
-        Pool(less)
+    assert Pool(less).legs == ("image",)
 
 
 @pytest.mark.parametrize("kind", ["vectors", "late"])
@@ -223,7 +220,7 @@ def test_a_document_left_out_of_both_legs_leaves_no_hole(
 ) -> None:
     less = leave_out(request.getfixturevalue(kind), ("d0", "text"), ("d0", "image"))
     assert less.ranked_legs == ("text", "image")
-    found = find_candidates(less, depth=1)
+    found = Pool(less, depth=1).candidates
     assert found.documents[0].tolist() == [1, 2]  # text 30 degrees instead of 10; image 20
     assert found.listed["text"][0].tolist() == [True, False]
     assert ranking(less, Strategy("t", ("text",), depth=2)) == pytest.approx(
@@ -256,7 +253,7 @@ def test_late_interaction_runs_every_strategy(vectors: Vectors, late: Vectors) -
         np.testing.assert_array_equal(one.indices, other.indices)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
     for depth in (1, 2):
-        strategy = Strategy("mean", combine="mean", depth=depth)
+        strategy = Strategy("mean", merge="mean", depth=depth)
         assert ranking(late, strategy) == pytest.approx(ranking(vectors, strategy), abs=1e-6)
 
 
@@ -292,10 +289,10 @@ def test_no_strategy_left_is_an_error(text_only: Vectors, vectors: Vectors) -> N
         run_strategies(text_only, [Strategy("i", ("image",))])
     empty = Leg(np.empty(0, dtype=int), np.empty((0, 2), dtype=np.float32))
     nothing = Vectors(vectors.corpus, vectors.encoder, vectors.queries, {"text": empty})
-    with pytest.raises(MmgapError, match="no strategy is left to run"):
+    with pytest.raises(MmgapError, match="has no vector for any document of 'tiny'"):
         run_strategies(nothing)
     with pytest.raises(MmgapError, match="has no vector for any document of 'tiny'"):
-        find_candidates(nothing, 1)
+        Pool(nothing, 1)
 
 
 def test_a_leg_that_holds_no_document_is_as_good_as_none(vectors: Vectors) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,26 +33,48 @@ from mmgap.rerankers import Content, Pair
 from mmgap.scores.normalise import ZScoreNormaliser
 from mmgap.strategies import (
     PUBLISHED,
-    SEED_TABLE,
+    TWO_STAGE,
     PairScorer,
+    Pool,
+    Rerank,
     Strategy,
-    TwoStage,
     cut_texts,
-    find_pool,
-    first_stage,
-    format_seed_table,
+    format_two_stage_table,
+    judge,
     margin_threshold,
-    margins,
-    open_points,
-    pair_scorer,
+    raw_merge,
+    rerank,
     run_strategies,
-    run_two_stage,
-    seed_strategies,
-    seed_table,
+    two_stage_strategies,
+    two_stage_table,
+    unreported_settings,
 )
+from mmgap.strategies.rerank import FirstStage
+from mmgap.strategies.strategy import OWN_LISTS, CostedRun
 
 TEXT = {"t0": 0.10, "t1": 0.30, "t2": 0.20}
 IMAGE = {0: 0.50, 1: 0.25, 2: 0.90, 3: 0.60}
+
+
+BOTH = ("text", "image")
+
+
+def reranked(
+    name: str, view: str, legs: tuple[str, ...] = BOTH, depth: Any = 16, **options: Any
+) -> Strategy:
+    """So many documents of each leg, or of the merged list, reranked; ``tail``: others follow."""
+    whole = {key: options.pop(key) for key in ("merge", "normaliser") if key in options}
+    longest = max(depth) if isinstance(depth, tuple) else depth
+    whole["depth"] = 100 if options.pop("tail", False) or "merge" in whole else longest
+    return Strategy(name, legs, rerank=Rerank(view, depth, **options), **whole)
+
+
+def costs(vectors: Vectors, rows: Sequence[Strategy], scorer: PairScorer) -> list[CostedRun]:
+    return list(judge(rows, vectors, reranker=scorer).costed.values())
+
+
+def first_stage(strategy: Strategy, given: Vectors | Pool) -> FirstStage:
+    return strategy.fit(given).first_stage(given)
 
 
 def rule(query: str, text: str | None, red: int | None) -> float:
@@ -99,13 +122,13 @@ def reranker() -> FakeReranker:
     return FakeReranker(rule)
 
 
-def rank(vectors: Vectors, reranker: FakeReranker | None, strategy: TwoStage) -> dict[str, float]:
+def rank(vectors: Vectors, reranker: FakeReranker | None, strategy: Strategy) -> dict[str, float]:
     (run,) = run_strategies(vectors, [strategy], reranker=reranker, cache=False)
     return dict(run.top("q", 10))
 
 
-def calls(vectors: Vectors, reranker: FakeReranker, strategy: TwoStage) -> int:
-    (costed,) = run_two_stage(vectors, [strategy], PairScorer(vectors, reranker, cache=False))
+def calls(vectors: Vectors, reranker: FakeReranker, strategy: Strategy) -> int:
+    (costed,) = [strategy.fit().run(vectors, PairScorer(vectors, reranker, cache=False))]
     assert int(costed.calls[0]) == len(reranker.asked) == len(set(reranker.asked))
     return int(costed.calls[0])
 
@@ -116,25 +139,25 @@ def calls(vectors: Vectors, reranker: FakeReranker, strategy: TwoStage) -> int:
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
-        (TwoStage("", "text", ("text",), 2), {"d1": 0.3, "d0": 0.1}),
-        (TwoStage("", "image", ("image",), 3), {"d2": 0.9, "d3": 0.6, "d1": 0.25}),
+        (reranked("", "text", ("text",), 2), {"d1": 0.3, "d0": 0.1}),
+        (reranked("", "image", ("image",), 3), {"d2": 0.9, "d3": 0.6, "d1": 0.25}),
         # 1 + 1: d0 by its text, d2 by its picture.
-        (TwoStage("", "matching", depth=1), {"d2": 0.9, "d0": 0.1}),
+        (reranked("", "matching", depth=1), {"d2": 0.9, "d0": 0.1}),
         # 2 + 2: both legs find d1; the better of its two scores counts.
-        (TwoStage("", "matching", depth=2), {"d2": 0.9, "d1": 0.3, "d0": 0.1}),
+        (reranked("", "matching", depth=2), {"d2": 0.9, "d1": 0.3, "d0": 0.1}),
         (
-            TwoStage("", "matching", ("image", "text"), 2, duplicates="first"),
+            reranked("", "matching", ("image", "text"), 2, duplicates="first"),
             {"d2": 0.9, "d1": 0.25, "d0": 0.1},
         ),
-        (TwoStage("", "average", depth=1), {"d2": 0.55, "d0": 0.3}),
-        (TwoStage("", "fused", depth=1), {"d2": 1.1 / 4, "d0": 0.6 / 4}),
+        (reranked("", "average", depth=1), {"d2": 0.55, "d0": 0.3}),
+        (reranked("", "fused", depth=1), {"d2": 1.1 / 4, "d0": 0.6 / 4}),
         # d3 has no text: one view is all there is.
-        (TwoStage("", "average", ("image",), 3), {"d3": 0.6, "d2": 0.55, "d1": 0.275}),
-        (TwoStage("", "fused", ("image",), 3), {"d3": 0.6, "d2": 0.275, "d1": 0.1375}),
+        (reranked("", "average", ("image",), 3), {"d3": 0.6, "d2": 0.55, "d1": 0.275}),
+        (reranked("", "fused", ("image",), 3), {"d3": 0.6, "d2": 0.275, "d1": 0.1375}),
     ],
 )
 def test_views(
-    vectors: Vectors, reranker: FakeReranker, strategy: TwoStage, expected: dict[str, float]
+    vectors: Vectors, reranker: FakeReranker, strategy: Strategy, expected: dict[str, float]
 ) -> None:
     found = rank(vectors, reranker, strategy)
     assert list(found) == list(expected)
@@ -144,18 +167,18 @@ def test_views(
 @pytest.mark.parametrize(
     ("strategy", "n"),
     [
-        (TwoStage("", "text", ("text",), 2), 2),
-        (TwoStage("", "matching", depth=2), 4),
-        (TwoStage("", "matching", depth=2, duplicates="first"), 3),
-        (TwoStage("", "average", depth=2), 6),
-        (TwoStage("", "fused", depth=2), 3),
-        (TwoStage("", "average", ("image",), 3), 5),
-        (TwoStage("", "average", depth=2, budget=3), 2),
-        (TwoStage("", "text", ("image",), 2, refine=("average", 1)), 3),
+        (reranked("", "text", ("text",), 2), 2),
+        (reranked("", "matching", depth=2), 4),
+        (reranked("", "matching", depth=2, duplicates="first"), 3),
+        (reranked("", "average", depth=2), 6),
+        (reranked("", "fused", depth=2), 3),
+        (reranked("", "average", ("image",), 3), 5),
+        (reranked("", "average", depth=2, budget=3), 2),
+        (reranked("", "text", ("image",), 2, cascade=("average", 1)), 3),
     ],
 )
 def test_calls_are_counted_once_a_pair(
-    vectors: Vectors, reranker: FakeReranker, strategy: TwoStage, n: int
+    vectors: Vectors, reranker: FakeReranker, strategy: Strategy, n: int
 ) -> None:
     assert calls(vectors, reranker, strategy) == n
     assert strategy.max_calls >= n
@@ -164,16 +187,16 @@ def test_calls_are_counted_once_a_pair(
 def test_a_document_without_the_view_follows_the_reranked_ones(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
-    found = rank(vectors, reranker, TwoStage("", "text", ("image",), 3))
+    found = rank(vectors, reranker, reranked("", "text", ("image",), 3))
     assert list(found) == ["d1", "d2", "d3"]
     assert found["d3"] == pytest.approx(0.2 - 1)
 
 
 def test_the_raw_merge_keeps_the_score_of_the_leg_that_found_it(vectors: Vectors) -> None:
-    found = rank(vectors, None, TwoStage("", None, depth=1))
+    found = rank(vectors, None, raw_merge("", 1))
     assert found == pytest.approx({"d0": cos(10), "d2": cos(20)}, abs=1e-6)
     # d1 is found by both: its text is nearer. d3 has one leg alone.
-    found = rank(vectors, None, TwoStage("", None, depth=(2, 3)))
+    found = rank(vectors, None, Strategy("", depth=3, merge="max", sees=OWN_LISTS))
     expected = {"d0": cos(10), "d2": cos(20), "d1": cos(30), "d3": cos(50)}
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, abs=1e-6)
@@ -183,22 +206,26 @@ def test_mean_before_and_after_the_sigmoid(vectors: Vectors) -> None:
     """Mean probability prefers one good view, mean logit two fair ones."""
     text = {"t0": 0.4, "t1": 0.5, "t2": 0.001}
     fake = FakeReranker(lambda _, t, red: text[t] if t else {0: 0.4, 1: 0.5, 2: 0.9999}[red])
-    strategy = TwoStage("", "average", depth=1)
+    strategy = reranked("", "average", depth=1)
     after = rank(vectors, fake, strategy)
-    before = rank(vectors, fake, replace(strategy, average="before"))
+    before = rank(
+        vectors, fake, replace(strategy, rerank=replace(strategy.rerank, average="before"))
+    )
     assert after == pytest.approx({"d2": 0.50045, "d0": 0.4}, abs=1e-6)
     wanted = expit((logit(0.001) + logit(0.9999)) / 2)
     assert before == pytest.approx({"d2": wanted, "d0": 0.4}, abs=1e-4)
 
     logits = FakeReranker(lambda *pair: float(logit(fake.rule(*pair))), score="logit, unbounded")
     assert rank(vectors, logits, strategy) == pytest.approx(after, abs=1e-6)
-    before = rank(vectors, logits, replace(strategy, average="before"))
+    before = rank(
+        vectors, logits, replace(strategy, rerank=replace(strategy.rerank, average="before"))
+    )
     assert before == pytest.approx({"d2": logit(wanted), "d0": logit(0.4)}, abs=1e-4)
 
 
 def test_probabilities_of_0_and_1_have_finite_logits(vectors: Vectors) -> None:
     fake = FakeReranker(lambda _, text, _red: 0.0 if text else 1.0)
-    found = rank(vectors, fake, TwoStage("", "average", depth=1, average="before"))
+    found = rank(vectors, fake, reranked("", "average", depth=1, average="before"))
     assert np.isfinite([*found.values()]).all()
 
 
@@ -206,8 +233,8 @@ def test_a_pair_left_out_is_not_shown(vectors: Vectors, reranker: FakeReranker) 
     left_out = {"q": frozenset({("d1", "text")})}
     less = replace(vectors, corpus=replace(vectors.corpus, left_out=left_out))
     with pytest.raises(MmgapError, match="no merge can be judged"):
-        rank(less, reranker, TwoStage("", "average", depth=3))
-    found = rank(less, reranker, TwoStage("", "average", ("image",), depth=3))
+        rank(less, reranker, reranked("", "average", depth=3))
+    found = rank(less, reranker, reranked("", "average", ("image",), depth=3))
     assert found
     assert all(text is None for _, text, _ in reranker.asked)
 
@@ -219,21 +246,21 @@ def test_the_budget_is_spent_in_the_order_of_the_first_stage(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
     # Legs in turn: d0 (text 1), d2 (image 1), d1 (text 2). Two calls each; three do for d0 alone.
-    found = rank(vectors, reranker, TwoStage("", "average", depth=2, budget=3))
+    found = rank(vectors, reranker, reranked("", "average", depth=2, budget=3))
     assert list(found) == ["d0", "d2", "d1"]
     assert found["d0"] == pytest.approx(0.3)
     assert {asked[1:] for asked in reranker.asked} == {("t0", None), (None, 0)}
-    found = rank(vectors, reranker, TwoStage("", "average", depth=2, budget=4))
+    found = rank(vectors, reranker, reranked("", "average", depth=2, budget=4))
     assert list(found) == ["d2", "d0", "d1"]
-    none = rank(vectors, reranker, TwoStage("", "average", depth=2, budget=0))
+    none = rank(vectors, reranker, reranked("", "average", depth=2, budget=0))
     assert list(none) == ["d0", "d2", "d1"]
 
 
 def test_the_tail_goes_on_where_the_candidates_end(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
-    short = rank(vectors, reranker, TwoStage("", "matching", depth=1))
-    long = rank(vectors, reranker, TwoStage("", "matching", depth=1, tail=True))
+    short = rank(vectors, reranker, reranked("", "matching", depth=1))
+    long = rank(vectors, reranker, reranked("", "matching", depth=1, tail=True))
     assert list(short) == ["d2", "d0"]
     assert list(long) == ["d2", "d0", "d1", "d3"]  # d1 is second in both legs, d3 third
     assert long["d2"] == short["d2"]
@@ -242,13 +269,13 @@ def test_the_tail_goes_on_where_the_candidates_end(
 def test_what_is_not_reranked_follows_in_merged_order(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
-    merged = rank(vectors, None, TwoStage("", None, merge="mean"))
+    merged = rank(vectors, None, Strategy("", merge="mean"))
     assert list(merged) == ["d1", "d2", "d3", "d0"]
-    found = rank(vectors, reranker, TwoStage("", "average", depth=2, merge="mean"))
+    found = rank(vectors, reranker, reranked("", "average", depth=2, merge="mean"))
     assert list(found) == ["d2", "d1", "d3", "d0"]
     assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d3": -0.725, "d0": -1.725})
     # The raw merge by the largest score: d0's text and d2's picture come first.
-    found = rank(vectors, reranker, TwoStage("", "matching", depth=2, merge="max"))
+    found = rank(vectors, reranker, reranked("", "matching", depth=2, merge="max"))
     assert list(found)[:2] == ["d2", "d0"]
     assert found["d0"] == pytest.approx(0.1)
 
@@ -256,28 +283,28 @@ def test_what_is_not_reranked_follows_in_merged_order(
 def test_equal_scores_stay_equal_in_the_tail(vectors: Vectors, reranker: FakeReranker) -> None:
     legs = {**vectors.legs, "text": Leg(np.arange(3), unit(30, 60, 60))}
     tied = replace(vectors, legs=legs)
-    found = rank(tied, reranker, TwoStage("", "text", ("text",), 3, budget=1))
+    found = rank(tied, reranker, reranked("", "text", ("text",), 3, budget=1))
     assert found["d1"] == found["d2"] == pytest.approx(0.1 - 1)
 
 
 def test_a_query_with_a_clear_winner_is_not_reranked(
     vectors: Vectors, reranker: FakeReranker
 ) -> None:
-    stage = first_stage(TwoStage("", None, ("text",), 3), find_pool(vectors, 3))
+    stage = first_stage(reranked("", "text", ("text",), 3), vectors)
     margin = cos(10) - cos(30)
-    assert margins(stage) == pytest.approx([margin], abs=1e-6)
-    sure = TwoStage("", "text", ("text",), 3, margin=margin - 0.01)
+    assert stage.margins == pytest.approx([margin], abs=1e-6)
+    sure = reranked("", "text", ("text",), 3, margin=margin - 0.01)
     assert list(rank(vectors, reranker, sure)) == ["d0", "d1", "d2"]
     assert not reranker.asked
-    unsure = replace(sure, margin=margin + 0.01)
+    unsure = replace(sure, rerank=replace(sure.rerank, margin=margin + 0.01))
     assert list(rank(vectors, reranker, unsure)) == ["d1", "d2", "d0"]
     one = replace(vectors, legs={"text": Leg(np.arange(1), unit(10))})
-    assert margins(first_stage(sure, find_pool(one, 3))).tolist() == [np.inf]
+    assert first_stage(sure, one).margins.tolist() == [np.inf]
 
 
 def test_a_second_pass_looks_again_at_the_best(vectors: Vectors, reranker: FakeReranker) -> None:
     # By text: d1 .3, d2 .2, d0 .1. The first two again, by both views: d2 .55, d1 .275.
-    strategy = TwoStage("", "text", ("text",), 3, refine=("average", 2))
+    strategy = reranked("", "text", ("text",), 3, cascade=("average", 2))
     found = rank(vectors, reranker, strategy)
     assert list(found) == ["d2", "d1", "d0"]
     assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d0": 0.275 - 1})
@@ -312,12 +339,12 @@ def ranked(vectors: Vectors, leg: str, query: int) -> list[int]:
 
 
 @pytest.mark.parametrize("depth", [3, (2, 5), 20])
-@pytest.mark.parametrize("refill", [False, True])
-def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], refill: bool) -> None:
+@pytest.mark.parametrize("backfill", [False, True])
+def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], backfill: bool) -> None:
     vectors = noisy()
-    strategy = TwoStage("", None, depth=depth, refill=refill)
-    stage = first_stage(strategy, pool := find_pool(vectors, strategy.search_depth + 7))
-    n_text, n_image = strategy.depths
+    strategy = reranked("", "text", depth=depth, backfill=backfill)
+    stage = first_stage(strategy, Pool(vectors, strategy.search_depth + 7))
+    n_text, n_image = strategy.rerank.depths(2)
     for query in range(len(vectors.queries)):
         lists = ranked(vectors, "text", query), ranked(vectors, "image", query)
         kept: list[int] = []
@@ -327,14 +354,14 @@ def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], refill:
         for turn, leg, document in sorted(turns):
             within = turn < 1 - 1e-9
             last = turn * (n_text, n_image)[leg] >= n_text + n_image
-            if document in kept or last or not (within or refill):
+            if document in kept or last or not (within or backfill):
                 continue
             if len(kept) < n_text + n_image:
                 kept.append(document)
-        order = np.where(stage.listed[query], stage.order[query], -np.inf)
-        best = np.argsort(-order, kind="stable")[: stage.listed[query].sum()]
-        assert pool.documents[query, best].tolist() == kept
-        if not refill:
+        order = np.where(stage.chosen[query], stage.order[query], -np.inf)
+        best = np.argsort(-order, kind="stable")[: stage.chosen[query].sum()]
+        assert stage.candidates.documents[query, best].tolist() == kept
+        if not backfill:
             assert set(kept) == {*lists[0][:n_text], *lists[1][:n_image]}
         elif n_text + n_image <= 35:
             assert len(kept) == n_text + n_image
@@ -343,12 +370,12 @@ def test_union_as_by_going_down_both_lists(depth: int | tuple[int, int], refill:
 def test_results_do_not_depend_on_what_else_is_run() -> None:
     vectors = noisy()
     strategies = [
-        *seed_strategies(depth=4)[:3],
-        TwoStage("mean", None, merge="mean", pool=6),
-        TwoStage("z", None, merge="mean", normalise="z", pool=6),
-        TwoStage("rrf", None, merge="rrf", pool=6),
+        *two_stage_strategies(depth=4)[:3],
+        Strategy("mean", merge="mean", depth=6),
+        Strategy("z", merge="mean", normaliser="z", depth=6),
+        Strategy("rrf", merge="rrf", depth=6),
     ]
-    deep = TwoStage("deep", None, depth=30)
+    deep = raw_merge("deep", 30)
     for one, other in zip(
         run_strategies(vectors, strategies),
         run_strategies(vectors, [*strategies, deep]),
@@ -358,20 +385,9 @@ def test_results_do_not_depend_on_what_else_is_run() -> None:
             assert one.top(query_id, 50) == pytest.approx(other.top(query_id, 50))
 
 
-def test_merges_are_those_of_one_stage() -> None:
-    vectors = noisy()
-    for merge in ("mean", "max", "rrf"):
-        one, two = run_strategies(
-            vectors,
-            [Strategy("one", combine=merge, depth=6), TwoStage("two", None, merge=merge, pool=6)],
-        )
-        for query_id in vectors.corpus.query_ids:
-            assert two.top(query_id, 50) == pytest.approx(one.top(query_id, 50))
-
-
 def test_bank_scores_come_from_the_calibration_vectors() -> None:
     vectors, calibration = noisy(), noisy(seed=1, name="calibration")
-    strategy = TwoStage("z", None, merge="mean", normalise="reference z")
+    strategy = Strategy("z", merge="mean", normaliser="reference z")
     (run,) = run_strategies(vectors, [strategy], calibration=calibration)
     total = np.zeros((len(vectors.queries), 40))
     count = np.zeros(40)
@@ -389,24 +405,24 @@ def test_bank_scores_come_from_the_calibration_vectors() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"merge": "convex"}, {"merge": "mean", "normalise": "platt"}],
+    [{"merge": "convex"}, {"merge": "mean", "normaliser": "platt"}],
 )
 def test_fitted_merges_run_and_need_calibration(options: dict[str, str]) -> None:
-    vectors, strategy = noisy(), TwoStage("fitted", None, **options)
+    vectors, strategy = noisy(), Strategy("fitted", **options)
     (run,) = run_strategies(vectors, [strategy], calibration=noisy(seed=1))
     assert np.isfinite(run.scores[:, :10]).all()
-    with pytest.raises(MmgapError, match="'fitted' is fitted on calibration queries"):
+    with pytest.raises(MmgapError, match="'fitted' is fitted on labelled calibration pairs"):
         run_strategies(vectors, [strategy])
 
 
 def test_the_margin_is_the_quantile_of_the_calibration_margins() -> None:
-    calibration, strategy = noisy(seed=1), TwoStage("", "text", merge="mean")
-    found = margins(first_stage(strategy, find_pool(calibration, 100)))
+    calibration, strategy = noisy(seed=1), reranked("", "text", merge="mean")
+    found = first_stage(strategy, calibration).margins
     for share in (0.0, 0.25, 0.5):
         threshold = margin_threshold(calibration, strategy, share)
         assert np.mean(found < threshold) == pytest.approx(share, abs=1 / 30)
     assert margin_threshold(calibration, strategy, 1) == np.inf
-    with pytest.raises(MmgapError, match="share is 2"):
+    with pytest.raises(MmgapError, match="fraction is 2"):
         margin_threshold(calibration, strategy, 2)
 
 
@@ -418,10 +434,10 @@ def random_rule(query: str, text: str | None, red: int | None) -> float:
 
 
 ROWS = (
-    TwoStage("a", "text", ("text",), 8),
-    TwoStage("b", "text", ("image",), 8),
-    TwoStage("c", "text", depth=4),
-    TwoStage("d", "text", ("text",), 4, refine=("text", 2)),
+    reranked("a", "text", ("text",), 8),
+    reranked("b", "text", ("image",), 8),
+    reranked("c", "text", depth=4),
+    reranked("d", "text", ("text",), 4, cascade=("text", 2)),
 )
 
 
@@ -447,7 +463,9 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole = run_strategies(vectors, ROWS, reranker=FakeReranker(random_rule), cache=False)
     stopped = FakeReranker(random_rule, stop_after=101)
     with pytest.raises(KeyboardInterrupt):
-        run_strategies(vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path, lot=10))
+        run_strategies(
+            vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path, chunk=10)
+        )
     again = FakeReranker(random_rule)
     runs = run_strategies(vectors, ROWS, reranker=PairScorer(vectors, again, cache=tmp_path))
     # The 101st pair belongs to a lot of which nothing came back.
@@ -458,7 +476,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.indices, other.indices)
         np.testing.assert_array_equal(one.scores, other.scores)
     third = FakeReranker(random_rule)
-    costed = run_two_stage(vectors, ROWS, PairScorer(vectors, third, cache=tmp_path))
+    costed = costs(vectors, ROWS, PairScorer(vectors, third, cache=tmp_path))
     assert not third.asked
     assert all((each.rerank_seconds > 0).all() for each in costed)  # times are kept as well
 
@@ -486,7 +504,7 @@ def test_a_killed_process_loses_the_lot_it_was_at(tmp_path: Path) -> None:
                 return scores
         vectors = noisy()
         fake = Slow(lambda query, text, red: len(query + text) / 100)
-        scorer = PairScorer(vectors, fake, cache=folder / "cache", lot=10)
+        scorer = PairScorer(vectors, fake, cache=folder / "cache", chunk=10)
         run_strategies(vectors, ROWS, reranker=scorer)
         """
     )
@@ -554,8 +572,8 @@ def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -
     fake = FakeReranker(lambda *_: 0.5 + 1e-6 * noise.random(), score="logit, unbounded")
 
     def ranked_by_text() -> list[float]:
-        scorer = PairScorer(vectors, fake, cache=tmp_path, lot=16)
-        (run,) = run_strategies(vectors, [TwoStage("t", "text", ("text",), 40)], reranker=scorer)
+        scorer = PairScorer(vectors, fake, cache=tmp_path, chunk=16)
+        (run,) = run_strategies(vectors, [reranked("t", "text", ("text",), 40)], reranker=scorer)
         text = np.where(run.indices < 0, -1, run.indices % 7)
         for row in range(20):
             for each in range(7):
@@ -570,7 +588,7 @@ def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -
 
 def test_what_is_read_ahead_costs_no_query_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(pair_scorer, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(rerank, "time", SimpleNamespace(perf_counter=lambda: clock.now))
 
     class Ahead(FakeReranker):
         ahead: list[str | None]
@@ -586,8 +604,8 @@ def test_what_is_read_ahead_costs_no_query_time(monkeypatch: pytest.MonkeyPatch)
 
     vectors, fake = noisy(), Ahead(lambda *_: 0.5)
     fake.ahead = []
-    scorer = PairScorer(vectors, fake, cache=False, lot=1000)
-    (costed,) = run_two_stage(vectors, [TwoStage("t", "text", ("text",), 4)], scorer)
+    scorer = PairScorer(vectors, fake, cache=False, chunk=1000)
+    (costed,) = costs(vectors, [reranked("t", "text", ("text",), 4)], scorer)
     assert costed.calls.sum() == 30 * 4
     assert costed.rerank_seconds.sum() == pytest.approx(1, rel=1e-5)
 
@@ -596,7 +614,7 @@ def test_pictures_are_pairs_of_their_own(vectors: Vectors, tmp_path: Path) -> No
     def asked(vectors: Vectors, view: str) -> set:
         fake = FakeReranker(lambda *_: 0.5)
         scorer = PairScorer(vectors, fake, cache=tmp_path / "cache")
-        run_strategies(vectors, [TwoStage("", view, depth=2)], reranker=scorer)
+        run_strategies(vectors, [reranked("", view, depth=2)], reranker=scorer)
         return {each[1:] for each in fake.asked}
 
     assert asked(vectors, "text") == {("t0", None), ("t1", None), ("t2", None)}
@@ -620,9 +638,9 @@ def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
 
 
 def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
-    (costed,) = run_two_stage(
+    (costed,) = costs(
         vectors,
-        [TwoStage("", "average", depth=1)],
+        [reranked("", "average", depth=1)],
         PairScorer(vectors, reranker, cache=False, image_side=4),
     )
     # Two documents: "x" and "t0" are a token each by the rule of thumb; pictures shrink to 4 x 2.
@@ -638,41 +656,40 @@ def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"legs": ("audio",)}, "choose from"),
+        ({"legs": ()}, "expected one or more names"),
         ({"view": "smell"}, "reranks on 'smell'; choose from"),
-        ({"depth": 0}, r"has the depths \(0, 100, 1\)"),
-        ({"depth": (1, 2, 3)}, "one number for each of the legs"),
+        ({"depth": 0}, "has depth 0"),
+        ({"depth": (1, 2, 3)}, "one number for each of 2 legs"),
         ({"depth": (1, 2), "merge": "mean"}, "a single number with merge"),
         ({"duplicates": "both"}, "has duplicates='both'"),
         ({"average": "during"}, "has average='during'"),
         ({"merge": "median"}, "merges by 'median'"),
-        ({"merge": "mean", "normalise": "nothing"}, "normalises by 'nothing'"),
-        ({"normalise": "z"}, "normalises without a merge"),
-        ({"merge": "mean", "refill": True}, "no quotas that could be refilled"),
+        ({"merge": "mean", "normaliser": "nothing"}, "normalises by 'nothing'"),
+        ({"normaliser": "z"}, "normalises without a merge"),
+        ({"merge": "mean", "backfill": True}, "no quotas that could be backfilled"),
         ({"merge": "mean", "legs": ("text",)}, "nothing to merge"),
         ({"budget": -1}, "a budget of -1 calls"),
         ({"margin": 0.1}, "add merge="),
-        ({"view": None, "budget": 3}, "does not rerank"),
-        ({"refine": ("smell", 3)}, "refines on 'smell'"),
-        ({"refine": ("text", 0)}, "has the depths"),
+        ({"cascade": ("smell", 3)}, "reranks on 'smell'"),
+        ({"cascade": ("text", 0)}, "reranks to the depths"),
     ],
 )
 def test_impossible_strategies_are_refused(options: dict, message: str) -> None:
     with pytest.raises(MmgapError, match=f"strategy 'bad' .*{message}"):
-        TwoStage("bad", **options)
+        reranked("bad", **{"view": "average", **options})
 
 
 def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_path: Path) -> None:
-    with pytest.raises(MmgapError, match=r"strategies \['r'\] rerank; expected reranker="):
-        run_strategies(vectors, [TwoStage("r", depth=1)])
+    with pytest.raises(MmgapError, match="strategy 'r' cannot be run: no reranker was given"):
+        run_strategies(vectors, [reranked("r", "average", depth=1)])
     texts = FakeReranker(rule, modalities=["text-text"])
-    with pytest.raises(EncoderError, match="'fake' takes text-text only"):
-        rank(vectors, texts, TwoStage("r", depth=1))
+    with pytest.raises(MmgapError, match="fake reads no image of a document"):
+        rank(vectors, texts, reranked("r", "average", depth=1))
     for wrong in (float("nan"), float("inf")):
         broken = FakeReranker(lambda *_, wrong=wrong: wrong)
         with pytest.raises(EncoderError, match=r"gave scores .* not finite"):
-            rank(vectors, broken, TwoStage("r", depth=1))
-    for option in ("lot", "image_side"):
+            rank(vectors, broken, reranked("r", "average", depth=1))
+    for option in ("chunk", "image_side"):
         with pytest.raises(MmgapError, match=f"{option} is 0"):
             PairScorer(vectors, texts, **{option: 0})
     rng = np.random.default_rng(0)
@@ -680,20 +697,20 @@ def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_pa
         np.save(tmp_path / f"{side}.npy", rng.normal(size=(6, 4)))
     text = np.load(tmp_path / "text.npy")
     features = mg.embed(load_features(tmp_path / "image.npy", text, text + 0.1))
-    with pytest.raises(MmgapError, match="holds ready-made vectors"):
-        run_strategies(features, [TwoStage("r", depth=1)], reranker=FakeReranker(rule))
-    assert len(run_strategies(features, SEED_TABLE[:3])) == 3
+    with pytest.raises(MmgapError, match="nothing that a reranker could read"):
+        run_strategies(features, [reranked("r", "average", depth=1)], reranker=FakeReranker(rule))
+    assert len(run_strategies(features, TWO_STAGE[:3])) == 3
 
 
 def test_a_missing_leg_is_named(vectors: Vectors, reranker: FakeReranker) -> None:
     info = EncoderInfo("words", "words", "hand", 2, modalities=("text",))
     text_only = Vectors(vectors.corpus, info, vectors.queries, {"text": vectors.text})
-    rows = [TwoStage("t", "text", ("text",), 2), TwoStage("i", "image", ("image",), 2)]
+    rows = [reranked("t", "text", ("text",), 2), reranked("i", "image", ("image",), 2)]
     with pytest.warns(MissingLegWarning, match="no image leg, so left out: i"):
         (run,) = run_strategies(text_only, rows, reranker=reranker, cache=False)
     assert run.name == "t"
     # An encoder of texts alone, and a reranker that sees the pictures all the same.
-    found = rank(text_only, reranker, TwoStage("", "image", ("text",), 2))
+    found = rank(text_only, reranker, reranked("", "image", ("text",), 2))
     assert found == pytest.approx({"d0": 0.5, "d1": 0.25})
 
 
@@ -701,34 +718,38 @@ def test_a_missing_leg_is_named(vectors: Vectors, reranker: FakeReranker) -> Non
 
 
 def test_the_rows_are_the_articles() -> None:
-    assert [row.name for row in SEED_TABLE] == list(PUBLISHED)
+    assert [row.name for row in TWO_STAGE] == list(PUBLISHED)
     assert list(PUBLISHED.values()) == [14.55, 22.38, 14.55, 17.42, 28.94, 33.81, 36.24]
     assert 100 * (PUBLISHED["16 + 16, mean of both views"] / 22.38 - 1) == pytest.approx(
         62, abs=0.5
     )
-    described = [(row.view, row.legs, row.depth) for row in SEED_TABLE]
-    both = ("text", "image")
+    described = [(row.rerank and row.rerank.view, row.legs, row.depth) for row in TWO_STAGE]
     assert described == [
         (None, ("text",), 32),
         (None, ("image",), 32),
-        (None, both, 16),
+        (None, BOTH, 16),
         ("text", ("text",), 32),
         ("image", ("image",), 32),
-        ("matching", both, 16),
-        ("average", both, 16),
+        ("matching", BOTH, 16),
+        ("average", BOTH, 16),
     ]
-    small = seed_strategies(depth=8, duplicates="first", refill=True, average="before")
-    assert small[-1] == TwoStage(
-        "4 + 4, mean of both views", depth=4, duplicates="first", refill=True, average="before"
+    small = two_stage_strategies(depth=8, duplicates="first", backfill=True, average="before")
+    assert small[-1] == reranked(
+        "4 + 4, mean of both views",
+        "average",
+        depth=4,
+        duplicates="first",
+        backfill=True,
+        average="before",
     )
     with pytest.raises(MmgapError, match="depth is 7; expected an even number"):
-        seed_strategies(depth=7)
+        two_stage_strategies(depth=7)
 
 
-def test_seed_table_by_hand(vectors: Vectors, reranker: FakeReranker) -> None:
+def test_two_stage_table_by_hand(vectors: Vectors, reranker: FakeReranker) -> None:
     """Recall@1 of the relevant d2, on lists of two of each leg."""
-    rows = seed_strategies(depth=2)
-    table = seed_table(
+    rows = two_stage_strategies(depth=2)
+    table = two_stage_table(
         vectors, PairScorer(vectors, reranker, cache=False), rows, measure="recall@1"
     )
     assert table["strategy"].tolist() == [row.name for row in rows]
@@ -757,13 +778,13 @@ def test_published_numbers_stand_apart_and_say_where_they_apply(
             encoder=replace(vectors.encoder, id=encoder),
         )
         scorer = PairScorer(renamed, reranker, cache=False)
-        return seed_table(renamed, scorer, **options)
+        return two_stage_table(renamed, scorer, **options)
 
     for name in ("edis", "edis/restricted"):
         found = table(name, "jinaai/jina-clip-v2")
         assert (100 * found["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
         assert not np.allclose(found["value"], found["published"])
-        shown = format_seed_table(found)
+        shown = format_two_stage_table(found)
         assert shown.columns[-1] == "published"
         assert shown["published"].tolist()[-1] == "36.24"
         assert "36.24" not in shown.drop(columns="published").to_string()
@@ -777,36 +798,36 @@ def test_published_numbers_stand_apart_and_say_where_they_apply(
         elsewhere = table(corpus, encoder)
         assert (100 * elsewhere["published"]).tolist() == pytest.approx([*PUBLISHED.values()])
         assert not elsewhere["published_applies"].any()
-        assert format_seed_table(elsewhere).columns[-1] == "published on EDIS"
+        assert format_two_stage_table(elsewhere).columns[-1] == "published on EDIS"
     hits = table("edis", "jinaai/jina-clip-v2", measure="hit@10")
     assert hits["published"].isna().all()
 
 
 def test_rows_that_cannot_be_run_say_so(vectors: Vectors) -> None:
-    table = seed_table(vectors)
+    table = two_stage_table(vectors)
     assert table["value"].notna().tolist() == [True] * 3 + [False] * 4
     assert set(table["note"][3:]) == {"no reranker was given"}
-    assert format_seed_table(table)["measured"][3] == "not run: no reranker was given"
+    assert format_two_stage_table(table)["measured"][3] == "not run: no reranker was given"
     texts = FakeReranker(rule, modalities=["text-text"])
-    table = seed_table(vectors, PairScorer(vectors, texts, cache=False))
+    table = two_stage_table(vectors, PairScorer(vectors, texts, cache=False))
     assert table["value"].notna().tolist() == [True] * 4 + [False] * 3
     assert table["note"][4] == "fake reads no image of a document"
-    with pytest.raises(MmgapError, match="nothing of the table can be run"):
-        seed_table(vectors, None, SEED_TABLE[3:])
+    with pytest.raises(MmgapError, match="none of the strategies can be run"):
+        two_stage_table(vectors, None, TWO_STAGE[3:])
 
 
 def test_ties_are_ordered_as_asked(vectors: Vectors) -> None:
     """d1 and d2 tie; d2 is relevant and stands last in the corpus and first by descending id."""
     legs = {**vectors.legs, "text": Leg(np.arange(3), unit(60, 30, 30))}
     tied = replace(vectors, legs=legs)
-    row = [TwoStage("t", None, ("text",), 3)]
+    row = [Strategy("t", ("text",), 3)]
     value = {
-        ties: seed_table(tied, None, row, measure="recall@1", ties=ties)["value"].item()
+        ties: two_stage_table(tied, None, row, measure="recall@1", ties=ties)["value"].item()
         for ties in ("expected", "index", "doc_id")
     }
     assert value == {"expected": 0.5, "index": 0, "doc_id": 1}
     with pytest.raises(MmgapError, match="ties is 'random'"):
-        seed_table(tied, None, row, ties="random")
+        two_stage_table(tied, None, row, ties="random")
 
 
 def test_micro_mean_grade_and_measure() -> None:
@@ -817,10 +838,10 @@ def test_micro_mean_grade_and_measure() -> None:
     judged += [Judgment("q1", f"d{second[at]}", 3) for at in (0, 38, 39)]
     corpus = replace(vectors.corpus, qrels=Qrels(judged, min_grade=3))
     vectors = replace(vectors, corpus=corpus)
-    row = [TwoStage("t", None, ("text",), 32)]
+    row = [Strategy("t", ("text",), 32)]
 
     def value(**options: object) -> float:
-        return seed_table(vectors, None, row, **options)["value"].item()
+        return two_stage_table(vectors, None, row, **options)["value"].item()
 
     assert value() == pytest.approx((1 + 1 / 3) / 2)
     assert value(mean="micro") == pytest.approx(2 / 4)
@@ -834,9 +855,9 @@ def test_micro_mean_grade_and_measure() -> None:
 
 def test_differences_are_tested_with_holms_correction() -> None:
     vectors = noisy(n_query=120, seed=7)
-    table = seed_table(vectors, None, SEED_TABLE[:3]).set_index("strategy")
+    table = two_stage_table(vectors, None, TWO_STAGE[:3]).set_index("strategy")
     best = table["against"].iloc[0]
-    runs = run_strategies(vectors, list(SEED_TABLE[:3]), cache=False)
+    runs = run_strategies(vectors, list(TWO_STAGE[:3]), cache=False)
     other = difference_table(runs, vectors.corpus.qrels, best).set_index("strategy")
     assert table["p_holm"].isna().tolist() == [name == best for name in table.index]
     assert 0.2 < table["p_holm"].min() < table["p_holm"].max() < 0.9
@@ -844,21 +865,21 @@ def test_differences_are_tested_with_holms_correction() -> None:
     assert table["p_holm"].drop(best).to_dict() == pytest.approx(
         other["p_holm"].to_dict(), abs=0.03
     )
-    shown = format_seed_table(table.reset_index()).set_index("strategy")["p (Holm)"]
+    shown = format_two_stage_table(table.reset_index()).set_index("strategy")["p (Holm)"]
     assert shown[best] == ""
     assert float(shown.drop(best).iloc[0]) == pytest.approx(
         table["p_holm"].drop(best).iloc[0], rel=0.05
     )
 
 
-def test_every_open_point_has_an_option() -> None:
-    points = open_points()
+def test_every_unreported_setting_has_an_option() -> None:
+    points = unreported_settings()
     assert points.index.tolist() == list(range(1, 12))
     assert points.map(len).min().min() > 3
     rows = dict(
         zip(
             ["max", "first"],
-            [seed_strategies(duplicates=d)[5] for d in ("max", "first")],
+            [two_stage_strategies(duplicates=d)[5] for d in ("max", "first")],
             strict=True,
         )
     )

@@ -15,24 +15,22 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run, evaluate
 from mmgap.strategies import (
-    METHODS,
     VERDICT_FAMILIES,
-    CostedRun,
     HeldOut,
-    Method,
-    PairScorer,
-    Pool,
-    TwoStage,
     choose_best,
     family_verdicts,
     held_out,
     recommended_family,
     run_candidates,
-    run_two_stage,
     verdict_family,
     verdict_sentences,
 )
-from mmgap.strategies.method import BOTH_SCORES, LABELLED_PAIRS, NOTHING
+from mmgap.strategies.method import BOTH_SCORES, LABELLED_PAIRS, NOTHING, Method
+from mmgap.strategies.methods import METHODS
+from mmgap.strategies.pair_scorer import PairScorer
+from mmgap.strategies.pool import Pool
+from mmgap.strategies.run_two_stage import CostedRun, run_two_stage
+from mmgap.strategies.two_stage import TwoStage
 
 FREE, FUSED, RERANK = VERDICT_FAMILIES
 N = 12

@@ -22,7 +22,7 @@ from mmgap.strategies.label_budget import JUDGED_DEPTH
 from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, NOTHING, TOLERANCE, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.rerank import CostedRun, run_two_stage
+from mmgap.strategies.run_two_stage import CostedRun, run_two_stage
 from mmgap.strategies.split import query_folds, take_queries
 from mmgap.strategies.two_stage import TwoStage, View
 

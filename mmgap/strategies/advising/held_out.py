@@ -15,7 +15,7 @@ from mmgap.strategies.advising.entries import figures_of, labelled_pool
 from mmgap.strategies.method import CANNOT_FIT, LABELLED_PAIRS, Method
 from mmgap.strategies.pair_scorer import PairScorer
 from mmgap.strategies.pool import Pool
-from mmgap.strategies.rerank import run_two_stage
+from mmgap.strategies.run_two_stage import run_two_stage
 from mmgap.strategies.two_stage import TwoStage
 
 if TYPE_CHECKING:

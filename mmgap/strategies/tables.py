@@ -1,0 +1,884 @@
+"""Tables of what strategies find and cost: views of one :class:`Judged`.
+
+Values lie in [0, 1] and are means over queries of the value expected over the orders of tied
+documents; intervals are 95 % bootstrap CIs over queries, differences are paired. ``against`` is
+chosen on the same queries, which favours it and not what is compared with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from mmgap.corpus.schema import LEGS, Corpus, Document
+from mmgap.encoders.base import Encoder
+from mmgap.errors import MmgapError
+from mmgap.evaluation import bootstrap_interval
+from mmgap.evaluation.measures import parse_measure
+from mmgap.fusion import comb_weighted
+from mmgap.fusion.objective import expected_measure
+from mmgap.index.vectors import Vectors
+from mmgap.rerankers.base import Reranker
+from mmgap.strategies.candidates import DEPTH, Pool, list_candidates
+from mmgap.strategies.catalogue import PUBLISHED, PUBLISHED_CORPORA, PUBLISHED_MODELS, TWO_STAGE
+from mmgap.strategies.distributions import need_both_legs
+from mmgap.strategies.judge import Judged, Ties, deepest_cut_off, judge
+from mmgap.strategies.rerank import PairScorer
+from mmgap.strategies.strategy import LABELLED_PAIRS, Strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Mean = Literal["macro", "micro"]
+
+DIRECTIONS = ("T", "I")
+"""Query classes that pull in opposite directions: relevant by the text, by the image."""
+
+WORSE = "worse of T and I"
+"""How the leaderboard calls the smaller of a method's values on both ``DIRECTIONS``."""
+
+BUDGETS = (0, 10, 30, 100, 300, 1000)
+"""Numbers of labelled pairs."""
+
+JUDGED_DEPTH = 10
+"""Ranks of each leg's list from which pairs are drawn for labelling."""
+
+WAYS = ("each leg calibrated", "both scores at once")
+"""Kinds of calibrated fusion: a logistic curve for each leg, and one for both scores."""
+
+_N_WEIGHT = 101
+
+
+# --- the leaderboard -----------------------------------------------------------------------------
+
+
+def leaderboard(
+    calibration: Vectors | Pool,
+    test: Vectors | Pool,
+    methods: Iterable[Strategy] | None = None,
+    *,
+    measures: Sequence[str] = ("recall@10", "ndcg@10"),
+    by: str | None = "query_class",
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Fit every method (None: all of ``METHODS``) on calibration and judge it on test queries.
+
+    Tidy, one row per method, query class and measure: ``corpus``, ``encoder``, ``method``,
+    ``family``, ``fitted_on``, ``sees``; ``query_class``: ``all``, each value of ``by``, and "worse
+    of T and I" where both are there, the smaller of the two means, so that a method which merely
+    favours one modality gains nothing; then the columns of :meth:`Judged.table`, against the best
+    single leg. One more row per method has the measure ``merge_ms``: milliseconds that merging the
+    candidates of one query took on this machine. ``table.attrs["failures"]`` says which methods
+    were left out, and why.
+    """
+    import pandas as pd
+
+    deepest_cut_off(measures)
+    rng = np.random.default_rng(0) if rng is None else rng
+    if methods is None:
+        from mmgap.strategies.catalogue import METHODS
+
+        methods = METHODS.values()
+    for given in (calibration, test):
+        (given.vectors if isinstance(given, Pool) else given).need_ranked()
+    judged = judge(methods, test, calibration, measures=measures)
+    strategies = judged.strategies
+    legs = [strategy.name for strategy in strategies if strategy.family == "leg"]
+    groups = judged.groups(by)
+    table = judged.table(legs, by=by, rng=rng)
+    if {*DIRECTIONS} <= {*groups}:
+        parts = [judged.values[:, :, groups[name]] for name in DIRECTIONS]
+        table = pd.concat([table, _worse(judged, parts, rng)], ignore_index=True)
+    times = pd.DataFrame(
+        {
+            "strategy": judged.names,
+            "group": "all",
+            "measure": "merge_ms",
+            "n": len(groups["all"]),
+            "value": [1000 * judged.costed[name].merge_seconds for name in judged.names],
+        }
+    )
+    table = pd.concat([table, times], ignore_index=True)
+    table = table.rename(columns={"strategy": "method", "group": "query_class"})
+    about = pd.DataFrame(
+        [(each.name, each.family, each.fitted_on, each.sees) for each in strategies],
+        columns=["method", "family", "fitted_on", "sees"],
+    )
+    table = about.merge(table, on="method", how="left")
+    table.insert(0, "encoder", judged.vectors.encoder.id)
+    table.insert(0, "corpus", judged.vectors.corpus.name)
+    table.attrs["failures"] = judged.failures
+    return table
+
+
+def format_leaderboard(
+    table: pd.DataFrame, *, top: int | None = 15, measure: str = "recall@10"
+) -> pd.DataFrame:
+    """Lay a leaderboard of one corpus and encoder out for reading, the best method first.
+
+    ``top`` methods besides the legs, ranked by ``measure``. Percent with the CI and the bounds that
+    ties leave, each query class and the worse one; the difference to the better single leg in
+    points, with a star where p < 0.05 after Holm's correction.
+    """
+    import pandas as pd
+
+    chosen = table[table["measure"] == measure]
+    overall = chosen[chosen["query_class"] == "all"].sort_values(
+        "value", ascending=False, kind="stable"
+    )
+    overall = overall.assign(rank=range(1, len(overall) + 1))
+    if top is not None:
+        is_leg = overall["family"] == "leg"
+        overall = overall[is_leg | ((~is_leg).cumsum() <= top)]
+    classes = [name for name in dict.fromkeys(chosen["query_class"]) if name != "all"]
+    by_class = chosen.pivot(index="method", columns="query_class", values="value")
+    others = [name for name in dict.fromkeys(table["measure"]) if name not in (measure, "merge_ms")]
+    of_all = table[table["query_class"] == "all"]
+    by_measure = of_all.pivot(index="method", columns="measure", values="value")
+    rows = []
+    for row in overall.to_dict("records"):
+        ties = ""
+        worst, best = (f"{100 * row[bound]:.1f}" for bound in ("pessimistic", "optimistic"))
+        if worst != best:
+            ties = f"{worst} to {best}"
+        against = ""
+        if row.get("difference") == row.get("difference") and "difference" in row:
+            against = f"{100 * row['difference']:+.1f}{'*' if row['p_holm'] < 0.05 else ''}"
+        name = row["method"]
+        interval = f"[{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
+        rows.append(
+            {"": str(row["rank"]), "method": name}
+            | {"fitted on": row["fitted_on"], "sees": row["sees"]}
+            | {measure: f"{100 * row['value']:.1f} {interval}", "over ties": ties}
+            | {other: f"{100 * by_measure.loc[name, other]:.1f}" for other in others}
+            | {
+                group.split(" of ")[0]: f"{100 * by_class.loc[name, group]:.1f}"
+                for group in classes
+            }
+            | {"against": against}
+        )
+    return pd.DataFrame(rows)
+
+
+def _worse(judged: Judged, parts: Sequence[np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
+    """Rows of the smaller mean of two groups of queries, each resampled by itself."""
+    import pandas as pd
+
+    means = np.min([part.mean(axis=2) for part in parts], axis=0)
+    tied = np.concatenate([part[:, 3] for part in parts], axis=1).mean(axis=1)
+    low, high = np.quantile(
+        np.min([_resampled_means(part[:, 0], rng) for part in parts], axis=0),
+        [0.025, 0.975],
+        axis=0,
+    )
+    columns = {"value": means[:, 0], "ci_low": low, "ci_high": high}
+    columns |= {"optimistic": means[:, 1], "pessimistic": means[:, 2], "tied": tied}
+    table = pd.DataFrame({name: found.T.ravel() for name, found in columns.items()})
+    n_measure, n_strategy = len(judged.measures), len(judged.names)
+    return table.assign(
+        strategy=judged.names * n_measure,
+        group=WORSE,
+        measure=np.repeat(list(judged.measures), n_strategy),
+        n=sum(part.shape[2] for part in parts),
+    )
+
+
+def _resampled_means(
+    values: np.ndarray, rng: np.random.Generator, n_resamples: int = 2000
+) -> np.ndarray:
+    """Bootstrap means over queries of (n_method, n_query, n_measure), resamples first."""
+    n_query = values.shape[1]
+    counts = rng.multinomial(n_query, np.full(n_query, 1 / n_query), size=n_resamples)
+    return np.tensordot(counts / n_query, values, axes=(1, 1))
+
+
+# --- the two-stage table -------------------------------------------------------------------------
+
+
+def two_stage_table(
+    vectors: Vectors,
+    reranker: Reranker | PairScorer | None = None,
+    strategies: Sequence[Strategy] = TWO_STAGE,
+    *,
+    measure: str = "recall@10",
+    min_grade: float | None = None,
+    ties: Ties = "expected",
+    mean: Mean = "macro",
+    calibration: Vectors | None = None,
+    embed_ms: float = np.nan,
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Measure the article's rows on any corpus, encoder and reranker.
+
+    ``measure``: "recall@10", or "hit@10", which UniIR and the CLIP papers call recall@10.
+    ``mean``: every query counts the same (``macro``), or every relevant document (``micro``;
+    recall only, the CI takes the number of relevant documents of each query as given). Without a
+    reranker the reranked rows are there and say in ``note`` that they were not run.
+
+    One row per strategy: ``corpus``, ``encoder``, ``reranker``, ``strategy``, ``measure``; the
+    columns of :meth:`Judged.table` against the best row without a reranker, and ``lift``, the value
+    over that row's, minus 1; ``p_holm`` over the other rows; the columns of :meth:`Judged.costs`;
+    ``published``, the article's number where it has this row and measure, which was not measured
+    here, and ``published_applies``, whether corpus, encoder and reranker are the article's.
+    """
+    check_options(vectors.corpus, measure=measure, ties=ties, mean=mean, min_grade=min_grade)
+    judged = judge(
+        strategies, vectors, calibration,
+        reranker=reranker, measures=[measure], min_grade=min_grade, ties=ties,
+    )  # fmt: skip
+    plain = [each.name for each in judged.strategies if each.rerank is None]
+    weights = _weights(vectors.corpus, min_grade, mean)
+    table = judged.table(plain, test_all=True, weights=weights, rng=rng)
+    table = table.drop(columns=["group", "effect_size", "p"], errors="ignore").set_index("strategy")
+    if plain:
+        best = str(table["against"].iloc[0])
+        table["lift"] = table["value"] / float(table["value"].to_dict()[best]) - 1
+        table.loc[best, "lift"] = np.nan
+    names = [strategy.name for strategy in strategies]
+    table = table.join(judged.costs(embed_ms)).reindex(names).rename_axis("strategy").reset_index()
+    model = reranker.reranker if isinstance(reranker, PairScorer) else reranker
+    about = {
+        "corpus": vectors.corpus.name,
+        "encoder": vectors.encoder.id,
+        "reranker": "" if model is None else model.info.id,
+    }
+    for place, (column, name) in enumerate(about.items()):
+        table.insert(place, column, name)
+    table["measure"] = measure
+    known = {each.name: PUBLISHED[each.name] / 100 for each in strategies if _is_articles(each)}
+    table["published"] = (
+        table["strategy"].map(known if measure == "recall@10" else {}).astype(float)
+    )
+    models = zip(PUBLISHED_MODELS, [about["encoder"], about["reranker"]], strict=True)
+    table["published_applies"] = about["corpus"] in PUBLISHED_CORPORA and all(
+        model in name for model, name in models
+    )
+    table["note"] = [judged.failures.get(name, "") for name in names]
+    return table
+
+
+def format_two_stage_table(table: pd.DataFrame, *, digits: int = 2) -> pd.DataFrame:
+    """Write the table of :func:`two_stage_table` as text, percents with their CIs.
+
+    ``measured`` holds this run's numbers, the last column the article's, and a dash where it has
+    none: ``published``, or, where this run is of another corpus or other models, ``published on
+    EDIS``.
+    """
+    import pandas as pd
+
+    def percent(value: float, sign: str = "") -> str:
+        return f"{100 * value:{sign}.{digits}f}"
+
+    head = "published" if table["published_applies"].all() else "published on EDIS"
+    rows = []
+    for row in table.to_dict("records"):
+        if row["note"]:
+            cells = {"measured": f"not run: {row['note']}"}
+        else:
+            cells = {
+                "measured": f"{percent(row['value'])} "
+                f"[{percent(row['ci_low'])}, {percent(row['ci_high'])}]",
+                "to the best without reranker": _difference(row, percent),
+                "p (Holm)": "" if pd.isna(row.get("p_holm")) else f"{row['p_holm']:.2g}",
+                "calls/query": f"{row['calls_per_query']:.1f}",
+                "ms/query": f"{row['ms_per_query']:.3g}",
+            }
+        known = not pd.isna(row["published"])
+        published = percent(row["published"]) if known else "-"
+        rows.append({"strategy": row["strategy"], **cells, head: published})
+    shown = pd.DataFrame(rows).fillna("")
+    return shown[[*shown.columns.drop(head), head]]
+
+
+def check_options(
+    *corpora: Corpus,
+    measure: str = "recall@10",
+    ties: str = "expected",
+    mean: str = "macro",
+    min_grade: float | None = None,
+) -> None:
+    """Raise MmgapError for options that :func:`two_stage_table` cannot use, before any work.
+
+    With corpora, also where a query has no document of ``min_grade``.
+    """
+    deepest_cut_off([measure])
+    if ties not in ("expected", "index", "doc_id"):
+        msg = f"ties is {ties!r}; choose expected, index or doc_id"
+        raise MmgapError(msg)
+    if mean not in ("macro", "micro"):
+        msg = f"mean is {mean!r}; choose macro or micro"
+        raise MmgapError(msg)
+    if mean == "micro" and parse_measure(measure)[0] != "recall":
+        msg = f"mean='micro' counts relevant documents, which {measure!r} does not; take recall@10"
+        raise MmgapError(msg)
+    if min_grade is None:
+        return
+    if not 0 < min_grade < np.inf:
+        msg = f"min_grade is {min_grade}; expected a grade above 0, e.g. 1"
+        raise MmgapError(msg)
+    for corpus in corpora:
+        for query_id in corpus.query_ids:
+            if max(corpus.qrels[query_id].values(), default=0) < min_grade:
+                msg = (
+                    f"query {query_id!r} of {corpus.name!r} has no document of grade {min_grade} "
+                    "or more; lower min_grade, or leave the query out"
+                )
+                raise MmgapError(msg)
+
+
+def cut_texts(corpus: Corpus, max_words: int) -> Corpus:
+    """Return the corpus with its documents' texts cut to so many words; queries stay whole.
+
+    EDIS' own code cuts headlines to 30 words.
+    """
+    if max_words < 1:
+        msg = f"max_words is {max_words}; expected 1 or more"
+        raise MmgapError(msg)
+
+    def cut(document: Document) -> Document:
+        words = (document.text or "").split()
+        if len(words) <= max_words:
+            return document
+        return replace(document, text=" ".join(words[:max_words]))
+
+    return replace(corpus, documents=[cut(document) for document in corpus.documents])
+
+
+def _is_articles(strategy: Strategy) -> bool:
+    """Whether a row is one of the article's, whatever is decided where it leaves things open."""
+    plain = strategy
+    if strategy.rerank is not None:
+        how = replace(strategy.rerank, duplicates="max", backfill=False, average="after")
+        plain = replace(strategy, rerank=how)
+    return plain in TWO_STAGE
+
+
+def _weights(corpus: Corpus, min_grade: float | None, mean: str) -> np.ndarray:
+    """Weight of each query, 1 on average."""
+    if mean == "macro":
+        return np.ones(len(corpus.queries))
+    least = corpus.qrels.min_grade if min_grade is None else min_grade
+    counts = [
+        sum(grade >= least for grade in corpus.qrels[query_id].values())
+        for query_id in corpus.query_ids
+    ]
+    return np.asarray(counts) / np.mean(counts)
+
+
+def _difference(row: dict, percent: Callable[..., str]) -> str:
+    if row.get("against") is None or np.isnan(row.get("difference", np.nan)):
+        return ""
+    low, high = percent(row["difference_low"], "+"), percent(row["difference_high"], "+")
+    return f"{percent(row['difference'], '+')} [{low}, {high}]"
+
+
+# --- what the article does not report ------------------------------------------------------------
+
+
+class Setting(NamedTuple):
+    """One thing that a reproduction of the article must decide: how, by default, and why."""
+
+    number: int
+    question: str
+    option: str
+    default: str
+    reason: str
+
+
+UNREPORTED_SETTINGS = (
+    Setting(
+        1,
+        "Is recall the fraction of relevant documents found, or whether any is found?",
+        "two_stage_table(measure='recall@10' or 'hit@10'); --measure",
+        "recall@10, the fraction",
+        "EDIS, MTEB and trec_eval mean the fraction; published numbers of other models on this "
+        "task fit it, and are 1.4 to 1.7 times as high on the other scale.",
+    ),
+    Setting(
+        2,
+        "From which grade on is a document relevant?",
+        "two_stage_table(min_grade=1, 2 or 3); --set min_grade=2",
+        "the corpus' own; grade 3 of EDIS",
+        "EDIS' own code, M-BEIR and MTEB count grade 3 alone.",
+    ),
+    Setting(
+        3,
+        "Which pool: all 1,047,067 documents, or the 25,463 that were judged?",
+        "the corpus that is loaded; --corpus, --set pool=restricted",
+        "the corpus reader's",
+        "Numbers as low as the article's point to the full pool; only who holds it can run it.",
+    ),
+    Setting(
+        4,
+        "All 3,241 test queries, or a sample?",
+        "corpus.sample(n, seed=...); --set sample=500, --corpus NAME/SPLIT",
+        "all queries of the test split",
+        "With 1,000 queries the standard error is 1.2 to 1.5 points, so that two decimals could "
+        "not be matched. A sample also shrinks the pool, which makes every row easier.",
+    ),
+    Setting(
+        5,
+        "A document that both legs retrieve: which score counts, and is its rank backfilled?",
+        "Rerank(duplicates='max' or 'first', backfill=...); --set duplicates=first, backfill=yes",
+        "max, not backfilled: 16 to 32 documents",
+        "A document never takes two ranks. Not backfilling makes no more calls than 32.",
+    ),
+    Setting(
+        6,
+        "Is the mean of two views taken after the reranker's sigmoid, or before it?",
+        "Rerank(average='after' or 'before'); --set average=before",
+        "after",
+        "It is what the model's public interface returns. Both views of every document are scored, "
+        "so up to 64 calls a query.",
+    ),
+    Setting(
+        7,
+        "In which order do documents with equal scores stand?",
+        "two_stage_table(ties='expected', 'index' or 'doc_id'); --set ties=index",
+        "expected: the mean over all orders",
+        "Equal headlines have equal cosines and equal reranker scores; no order among them is "
+        "right. The columns optimistic and pessimistic hold the bounds. Where a leg's list is cut "
+        "inside of a tie, the corpus' order decides.",
+    ),
+    Setting(
+        8,
+        "Which dimensions, query prompt, image size, number format; are headlines cut?",
+        "load_encoder(dim=..., query_prompt=..., dtype or variant=...); "
+        "cut_texts(corpus, 30); --set dim=..., query_prompt=..., max_words=30",
+        "as the catalogue has the encoder: all dimensions, its own prompt and image size, "
+        "float32; headlines whole",
+        "The article names the model and nothing more. EDIS' own code cuts headlines to 30 words.",
+    ),
+    Setting(
+        9,
+        "What does the reranker see: kinds of query and document, length, image size?",
+        "load_reranker(max_length=..., max_query_length=...); PairScorer(image_side=...); "
+        "--set max_length=..., image_side=...",
+        "text query with text or image; 10,240 tokens; images as large as the model takes",
+        "These are the defaults of the model's own code.",
+    ),
+    Setting(
+        10,
+        "Is the mean over queries, or over relevant documents?",
+        "two_stage_table(mean='macro' or 'micro'); --set mean=micro",
+        "macro: every query counts the same",
+        "Standard in every evaluation named here.",
+    ),
+    Setting(
+        11,
+        "How is the number written?",
+        "format_two_stage_table(digits=2)",
+        "percent with two decimals",
+        "As in the article. The interval beside it says how many of them mean something.",
+    ),
+)
+"""The eleven settings that the article does not report."""
+
+
+def unreported_settings() -> pd.DataFrame:
+    """Return ``UNREPORTED_SETTINGS`` as a table, one row each.
+
+    >>> unreported_settings().loc[6, "default"]
+    'after'
+    """
+    import pandas as pd
+
+    return pd.DataFrame(UNREPORTED_SETTINGS, columns=Setting._fields).set_index("number")
+
+
+# --- what strategies find for what they cost -----------------------------------------------------
+
+
+def cost_table(
+    judged: Judged,
+    *,
+    rows: np.ndarray | None = None,
+    embed_ms: float = np.nan,
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Set what each strategy finds, by the first measure, beside what it costs.
+
+    One row per strategy: ``strategy``, ``family``, ``reranked``, ``measure``, ``value`` with its
+    CI, ``n``, the columns of :meth:`Judged.costs`; ``against``, the best strategy without a
+    reranker on these queries, and the paired ``difference`` with its CI; ``front_calls`` and
+    ``front_ms``: whether no other strategy finds as much for less. ``rows`` keeps some queries.
+    """
+    import pandas as pd
+
+    rng = np.random.default_rng(0) if rng is None else rng
+    values = judged.by_query()
+    kept = np.arange(len(values)) if rows is None else np.arange(len(values))[rows]
+    plain = [each.name for each in judged.strategies if each.rerank is None]
+    if not len(kept) or not plain:
+        msg = (
+            f"{len(kept)} queries and {len(plain)} strategies without a reranker; expected one or "
+            "more of each: there is nothing to compare with"
+        )
+        raise MmgapError(msg)
+    values = values.iloc[kept]
+    low, high = bootstrap_interval(values.to_numpy(), rng=rng)
+    table = pd.DataFrame(
+        {
+            "family": [each.family for each in judged.strategies],
+            "reranked": [each.rerank is not None for each in judged.strategies],
+            "measure": judged.measures[0],
+            "value": values.mean(),
+            "ci_low": low,
+            "ci_high": high,
+            "n": len(values),
+        },
+        index=pd.Index(judged.names, name="strategy"),
+    )
+    table = table.join(judged.costs(embed_ms, kept))
+    best = str(table.loc[plain, "value"].idxmax())
+    differences = values.sub(values[best], axis=0)
+    low, high = bootstrap_interval(differences.to_numpy(), rng=rng)
+    table["against"], table["difference"] = best, differences.mean()
+    table["difference_low"], table["difference_high"] = low, high
+    for name, column in (("front_calls", "calls_per_query"), ("front_ms", "ms_per_query")):
+        table[name] = pareto_front(table[column].to_numpy(), table["value"].to_numpy())
+    return table.reset_index()
+
+
+def pareto_front(cost: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Tell which strategies no other one beats: none finds as much for less, or more for as much.
+
+    Of several with equal cost and value, all or none are on the front.
+
+    The third costs more than the second and finds less.
+
+    >>> pareto_front(np.array([0, 16, 32, 64]), np.array([0.5, 0.6, 0.58, 0.7]))
+    array([ True,  True, False,  True])
+    """
+    cost, value = np.asarray(cost, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    if cost.shape != value.shape or cost.ndim != 1 or np.isnan([cost, value]).any():
+        msg = (
+            f"cost {cost.shape} and value {value.shape} must hold one number for each strategy, "
+            "none of them NaN"
+        )
+        raise ValueError(msg)
+    no_more_expensive = cost[:, None] <= cost
+    no_worse = value[:, None] >= value
+    better = (cost[:, None] < cost) | (value[:, None] > value)
+    return np.logical_not(np.any(no_more_expensive & no_worse & better, axis=0))
+
+
+def best_by_budget(
+    table: pd.DataFrame,
+    *,
+    cost: str = "ms_per_query",
+) -> pd.DataFrame:
+    """Say which strategy finds most for every budget: the steps of the Pareto front.
+
+    ``budget_from``, ``budget_to`` (infinite in the last row), ``strategy``, ``reranked``,
+    ``value``, ``ci_low``, ``ci_high``, and ``gain`` over the step before. The order is of these
+    numbers as measured; neighbours may be within each other's intervals.
+    """
+    front = pareto_front(table[cost].to_numpy(), table["value"].to_numpy())
+    steps = table[front].sort_values([cost, "value"]).drop_duplicates([cost], keep="first")
+    columns = ["strategy", "reranked", "value", "ci_low", "ci_high"]
+    steps = steps[[cost, *columns]].rename(columns={cost: "budget_from"}).reset_index(drop=True)
+    steps["budget_from"] = steps["budget_from"].astype(float)
+    steps.insert(1, "budget_to", steps["budget_from"].shift(-1, fill_value=np.inf))
+    steps["gain"] = steps["value"].diff()
+    return steps
+
+
+def break_even(
+    table: pd.DataFrame, *, cost: str = "ms_per_query", worth: float | None = None
+) -> pd.DataFrame:
+    """Say from which budget, and from which gain in recall, each reranked strategy pays.
+
+    One row per reranked strategy, cheapest first: ``against``, the best strategy without a
+    reranker; ``pays_from``, the budget in the unit of ``cost`` from which it can be had and is
+    better (infinite where it is not); ``gain`` with its CI; ``extra``, cost beyond ``against``;
+    ``price``, extra per point of recall (one percent); ``certain``, whether the CI of the gain
+    leaves out 0. With ``worth``, what one point may cost at most, ``gap_needed``: recall that the
+    strategy must win to be worth its extra cost.
+    """
+    import pandas as pd
+
+    if worth is not None and not worth > 0:
+        msg = f"worth is {worth}; expected what one point of recall may cost, above 0"
+        raise MmgapError(msg)
+
+    plain = table[~table["reranked"]].set_index("strategy")
+    rows = table[table["reranked"]].sort_values(cost)
+    base = plain.loc[rows["against"].iloc[0], cost] if len(rows) else np.nan
+    extra = (rows[cost] - base).to_numpy()
+    gain = rows["difference"].to_numpy()
+    won = gain > 0
+    price = np.where(won, extra / np.where(won, 100 * gain, 1), np.inf)
+    result = pd.DataFrame(
+        {
+            "strategy": rows["strategy"].to_numpy(),
+            "against": rows["against"].to_numpy(),
+            "pays_from": np.where(won, rows[cost], np.inf),
+            "gain": gain,
+            "gain_low": rows["difference_low"].to_numpy(),
+            "gain_high": rows["difference_high"].to_numpy(),
+            "extra": extra,
+            "price": price,
+            "certain": (rows["difference_low"] > 0).to_numpy(),
+        }
+    )
+    if worth is not None:
+        result["gap_needed"] = extra / worth / 100
+    return result
+
+
+def embedding_ms(encoder: Encoder, corpus: Corpus, *, n: int = 64, repeats: int = 3) -> float:
+    """Measure how long the encoder takes for one query of a batch of ``n``, in milliseconds.
+
+    The quickest of ``repeats`` counts; the first one also loads what is loaded late.
+    """
+    texts = [query.text for query in corpus.queries[:n]]
+    took = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        encoder.encode_text(texts, role="query", batch_size=n, normalize=False)
+        took.append(time.perf_counter() - began)
+    return 1000 * min(took) / len(texts)
+
+
+# --- how many labels calibrated fusion needs -----------------------------------------------------
+
+
+def label_budget(
+    calibration: Vectors | Pool,
+    test: Vectors | Pool,
+    *,
+    budgets: Sequence[int] = BUDGETS,
+    n_draws: int = 200,
+    measure: str = "recall@10",
+    references: Iterable[Strategy] | None = None,
+    prior_sd: float = 0.25,
+    rng: np.random.Generator | None = None,
+) -> pd.DataFrame:
+    """Measure calibrated fusion fitted on few labelled pairs, and label-free merges beside it.
+
+    **A labelled pair** is a calibration query, a document, and a judgment, relevant or not, which
+    serves both legs. Pairs are drawn at random, without replacement, from the first ten ranks of
+    either leg's list of every calibration query, as an assessor would be shown them.
+
+    **The fusion** is logistic in both legs' scores, each first brought onto one scale without
+    labels (z-scores of the calibration scores). It is fitted with a Gaussian prior that holds the
+    label-free merge: both slopes at 1, which is the mean of the z-scores. With no label the fusion
+    *is* that merge; labels pull it away as far as they speak for it, and no number of labels makes
+    it fail. Two ways: a curve for each leg by itself, whose log-odds are added, or one curve for
+    both scores. A slope below 0 counts as 0. Weights are rounded to 1 %, so that one table of 101
+    weights serves all draws.
+
+    ``budgets`` above the number of pairs are left out; ``n_draws`` sets of labels for each.
+    ``references`` are lines of no labels (None: mean of raw and of z-scores, RRF, the legs).
+    ``prior_sd`` of the slopes: smaller holds faster to the label-free merge. On two halves of the
+    bundled calibration queries 0.5 let ten labels cost up to 10 points in an unlucky draw, and 0.1
+    learned next to nothing from 300.
+
+    Tidy: ``corpus``, ``encoder``, ``method``, ``n_labels`` (NaN for references), ``measure``,
+    ``value`` (mean over draws and queries), ``ci_low``, ``ci_high`` (95 %, over draws *and*
+    queries: what a team with one set of labels would meet), ``draw_low``, ``draw_high`` (95 % of
+    the draws), ``n``, ``n_draws``, ``n_relevant`` (among the labels) and ``text_weight``. Sources:
+    Platt 1999 (the curve), Gelman et al. 2008 (that a prior keeps slopes finite).
+    """
+    import pandas as pd
+
+    cut_off = deepest_cut_off([measure])
+    if not budgets or min(budgets) < 0 or n_draws < 1 or not prior_sd > 0:
+        msg = (
+            f"expected budgets of 0 or more, n_draws of 1 or more and a positive prior_sd; got "
+            f"{tuple(budgets)}, {n_draws} and {prior_sd}"
+        )
+        raise MmgapError(msg)
+    lines = _lines(references)
+    rng = np.random.default_rng(0) if rng is None else rng
+    calibration, test = (Pool.of(each, max(DEPTH, cut_off)) for each in (calibration, test))
+    for pool in (calibration, test):
+        pool.vectors.need_ranked()
+        need_both_legs(pool.vectors)
+    # Mean and standard deviation of each leg.
+    scale = {
+        leg: (float(np.nanmean(scores)), float(np.nanstd(scores)) or 1.0)
+        for leg, scores in ((leg, calibration.reference[leg]) for leg in LEGS)
+    }
+    features, labels = _judged_pairs(calibration, scale)
+    by_weight = _values_by_weight(test, scale, measure)
+    rows = []
+    for budget in sorted(set(budgets)):
+        if budget > len(labels):
+            continue
+        drawn = np.stack([rng.permutation(len(labels))[:budget] for _ in range(n_draws)])
+        for way in WAYS:
+            weights = _text_weights(features[drawn], labels[drawn], way, prior_sd)
+            found = by_weight[np.rint(weights * (_N_WEIGHT - 1)).astype(int)]
+            rows.append(
+                {"method": way, "n_labels": budget, "measure": measure}
+                | _over_draws(found, rng)
+                | {
+                    "n_relevant": labels[drawn].sum(axis=1).mean(),
+                    "text_weight": weights.mean(),
+                }
+            )
+    judged = judge(lines, test, calibration, measures=[measure])
+    for name, values in judged.by_query().items():
+        low, high = bootstrap_interval(values.to_numpy(), rng=rng)
+        rows.append(
+            {"method": name, "n_labels": np.nan, "measure": measure, "value": values.mean()}
+            | {"ci_low": float(low), "ci_high": float(high), "n": len(values)}
+        )
+    table = pd.DataFrame(rows)
+    table.insert(0, "encoder", test.vectors.encoder.id)
+    table.insert(0, "corpus", test.vectors.corpus.name)
+    return table
+
+
+def fit_slopes(
+    features: np.ndarray, labels: np.ndarray, *, prior_sd: float = 0.25, prior_mean: float = 1.0
+) -> np.ndarray:
+    """Fit many small logistic regressions at once, with slopes drawn to one value.
+
+    ``features`` (n_fit, n_pair, n_feature) on one scale, ``labels`` bool (n_fit, n_pair); no pair
+    leaves the prior. The slope of largest posterior probability, (n_fit, n_feature), always finite.
+    The prior of each slope is Gaussian; the intercept's has mean 0 and standard deviation 10.
+
+    Without a label both slopes stay where the prior has them. One label of each kind: the feature
+    that tells them apart rises, the other one stays.
+
+    >>> fit_slopes(np.empty((1, 0, 2)), np.empty((1, 0), dtype=bool))
+    array([[1., 1.]])
+    >>> fit_slopes(np.array([[[1.0, 0.0], [-1.0, 0.0]]]), np.array([[True, False]])).round(2)
+    array([[1.03, 1.  ]])
+    """
+    n_fit, n_pair, n_feature = features.shape
+    design = np.concatenate([features, np.ones((n_fit, n_pair, 1))], axis=2)
+    centre = np.append(np.full(n_feature, prior_mean), 0.0)
+    precision = np.append(np.full(n_feature, prior_sd**-2.0), 10.0**-2)
+    found = np.tile(centre, (n_fit, 1))
+
+    def loss(at: np.ndarray) -> np.ndarray:
+        logit = (design @ at[:, :, None])[:, :, 0]
+        fit = np.logaddexp(0, np.where(labels, -logit, logit)).sum(axis=1)
+        return fit + (precision * (at - centre) ** 2).sum(axis=1) / 2
+
+    value = loss(found)
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip((design @ found[:, :, None])[:, :, 0], -500, 500)))
+        slope = np.einsum("fpk,fp->fk", design, p - labels) + precision * (found - centre)
+        curve = np.einsum("fpk,fp,fpl->fkl", design, p * (1 - p), design) + np.diag(precision)
+        step = np.linalg.solve(curve, slope[:, :, None])[:, :, 0]
+        # The loss is convex; a step that overshoots is halved until it no longer climbs.
+        size = np.ones(n_fit)
+        for _ in range(30):
+            tried = found - size[:, None] * step
+            climbs = loss(tried) > value + 1e-12
+            if not climbs.any():
+                break
+            size = np.where(climbs, size / 2, size)
+        found, value = tried, loss(tried)
+        if np.abs(size[:, None] * step).max(initial=0) < 1e-9:
+            break
+    return found[:, :n_feature]
+
+
+def _judged_pairs(
+    calibration: Pool, scale: dict[str, tuple[float, float]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both z-scores of every pair that may be labelled, and its label."""
+    candidates = list_candidates(calibration.scores, JUDGED_DEPTH).of(LEGS, JUDGED_DEPTH)
+    there = candidates.documents >= 0
+    rows = np.arange(len(there))[:, None]
+    labels = calibration.relevant[rows, np.maximum(candidates.documents, 0)][there]
+    features = [
+        (candidates.scores[leg][there] - mean) / spread for leg, (mean, spread) in scale.items()
+    ]
+    # A leg that lacks the document says nothing of it.
+    return np.nan_to_num(np.column_stack(features), nan=0.0), labels
+
+
+def _text_weights(
+    features: np.ndarray, labels: np.ndarray, way: str, prior_sd: float
+) -> np.ndarray:
+    """Weight of the text leg's z-score for each set of labels: in [0, 1], 0.5 without labels."""
+    if way == WAYS[0]:
+        slopes = np.column_stack(
+            [fit_slopes(features[:, :, [leg]], labels, prior_sd=prior_sd)[:, 0] for leg in (0, 1)]
+        )
+    else:
+        slopes = fit_slopes(features, labels, prior_sd=prior_sd)
+    slopes = np.maximum(slopes, 0)
+    total = slopes.sum(axis=1)
+    return np.where(total > 0, slopes[:, 0] / np.where(total > 0, total, 1), 0.5)
+
+
+def _values_by_weight(
+    test: Pool, scale: dict[str, tuple[float, float]], measure: str
+) -> np.ndarray:
+    """Measure every query at every weight of the text leg: shape (n_weight, n_query)."""
+    candidates = test.candidates
+    legs = [(candidates.scores[leg] - mean) / spread for leg, (mean, spread) in scale.items()]
+    grades, documents = _grades(test), candidates.documents
+    at = np.where(documents >= 0, np.take_along_axis(grades, np.maximum(documents, 0), axis=1), 0)
+    # Relevant documents that no leg lists still count: they follow as columns that are not ranked.
+    unlisted = np.hstack([grades, np.zeros((len(grades), 1))])  # empty places go to the last column
+    np.put_along_axis(unlisted, documents, 0.0, axis=1)
+    width = max(int((unlisted > 0).sum(axis=1).max(initial=0)), 1)
+    missing = -np.sort(-unlisted, axis=1)[:, :width]
+    relevance = np.hstack([at, missing])
+    unranked = np.full(missing.shape, np.nan)
+    min_grade = test.vectors.corpus.qrels.min_grade
+    return np.stack(
+        [
+            expected_measure(
+                np.hstack([comb_weighted(*legs, text_weight=weight), unranked]),
+                relevance,
+                measure,
+                min_grade=min_grade,
+            )
+            for weight in np.linspace(0, 1, _N_WEIGHT)
+        ]
+    )
+
+
+def _grades(pool: Pool) -> np.ndarray:
+    """Grade of every document for every query: (n_query, n_doc)."""
+    corpus = pool.vectors.corpus
+    grades = np.zeros((len(corpus.queries), len(corpus.documents)))
+    for row, query_id in enumerate(corpus.query_ids):
+        for doc_id, grade in corpus.qrels[query_id].items():
+            grades[row, corpus.position(doc_id)] = grade
+    return grades
+
+
+def _over_draws(found: np.ndarray, rng: np.random.Generator, n: int = 4000) -> dict[str, float]:
+    """Mean and intervals of values of shape (n_draw, n_query)."""
+    n_draw, n_query = found.shape
+    draws = rng.integers(n_draw, size=n)
+    counts = rng.multinomial(n_query, np.full(n_query, 1 / n_query), size=n) / n_query
+    both = np.einsum("bq,bq->b", counts, found[draws])
+    low, high = np.quantile(both, [0.025, 0.975])
+    draw_low, draw_high = np.quantile(found.mean(axis=1), [0.025, 0.975])
+    return {
+        "value": found.mean(),
+        "ci_low": low,
+        "ci_high": high,
+        "draw_low": draw_low,
+        "draw_high": draw_high,
+        "n": n_query,
+        "n_draws": n_draw,
+    }
+
+
+def _lines(references: Iterable[Strategy] | None) -> list[Strategy]:
+    from mmgap.strategies.catalogue import METHODS
+
+    names = ("reference z, mean", "raw, mean", "RRF, k = 60", "text leg", "image leg")
+    found = [METHODS[name] for name in names] if references is None else list(references)
+    for strategy in found:
+        if strategy.fitted_on == LABELLED_PAIRS:
+            msg = f"{strategy.name!r} is fitted on labels; references are methods that need none"
+            raise MmgapError(msg)
+    return found
