@@ -25,8 +25,9 @@ PARTS: dict[str, str] = {}
 DROPPED: set[str] = {"meaning", "reason", "fitted_on", "sees"}
 """Columns that are gone on purpose, and columns of prose: ``"table/column"`` or ``"column"``."""
 
-LOOSE: dict[str, float] = {"real_": 1e-4, "training": 1e-4}
-"""Tolerance of tables whose name begins so: models and training round as the machine does."""
+LOOSE: dict[str, float] = {"real_": 1e-4, "real_models_real_two_stage": 0.02, "training": 1e-4}
+"""Tolerance of tables whose name begins so: models and training round as the machine does, and
+rounding decides near ties of a real model's first places."""
 
 REFROZEN: dict[str, str] = {}
 """Tables frozen anew since, and why."""
