@@ -24,7 +24,7 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.token_vectors import Embeddings, TokenVectors
+from mmgap.encoders.vectors import Embeddings, TokenVectors
 from mmgap.errors import CacheDamageWarning, EncoderError, MmgapError
 from mmgap.index.vectors import unit_norm
 from mmgap.paths import write_whole

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.errors import MmgapError
-from mmgap.evaluation import bootstrap_interval, evaluate
+from mmgap.evaluation import bootstrap_interval, evaluate, expected_measure
 from mmgap.fusion import comb_weighted
-from mmgap.fusion.objective import expected_measure
 from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.judge import deepest_cut_off

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmgap.encoders.similarity import pair_similarity
+from mmgap.encoders.vectors import pair_similarity
 from mmgap.errors import MmgapError
 from mmgap.index import top_k
 from mmgap.index.vectors import Vectors

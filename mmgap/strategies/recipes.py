@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.base import clone
 
 from mmgap.corpus.schema import LEGS
+from mmgap.evaluation import expected_measure
 from mmgap.fusion import comb_mean
-from mmgap.fusion.objective import expected_measure
 from mmgap.scores.calibrate import ScoreCalibrator, fit_legs
 from mmgap.scores.normalise import ScoreNormaliser, ZScoreNormaliser
 from mmgap.strategies.method import Fuse

@@ -17,10 +17,9 @@ import numpy as np
 from mmgap.corpus.schema import LEGS, Corpus, Document
 from mmgap.encoders.base import Encoder
 from mmgap.errors import MmgapError
-from mmgap.evaluation import bootstrap_interval
+from mmgap.evaluation import bootstrap_interval, expected_measure
 from mmgap.evaluation.measures import parse_measure
 from mmgap.fusion import comb_weighted
-from mmgap.fusion.objective import expected_measure
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
 from mmgap.strategies.candidates import DEPTH, Pool, list_candidates
@@ -523,7 +522,7 @@ def cost_table(
     low, high = bootstrap_interval(values.to_numpy(), rng=rng)
     table = pd.DataFrame(
         {
-            "family": [each.family for each in judged.strategies],
+            "family": [each.family if each.rerank else each.name for each in judged.strategies],
             "reranked": [each.rerank is not None for each in judged.strategies],
             "measure": judged.measures[0],
             "value": values.mean(),

@@ -19,7 +19,7 @@ from mmgap.corpus.images import ImageFile
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders import load_encoder
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.checkpoint import fingerprint, require_safetensors
+from mmgap.encoders.files import fingerprint, require_safetensors
 from mmgap.errors import EncoderError
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers import Content, load_reranker
