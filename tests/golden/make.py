@@ -314,7 +314,7 @@ def merge_loss(world: World) -> Made:
 @maker
 def thresholds(world: World) -> Made:
     from mmgap.scores import find_threshold, threshold_transfer
-    from mmgap.strategies.threshold_curve import threshold_curve
+    from mmgap.scores.thresholds import threshold_curve
 
     bank, test = world.matrices
     rng = np.random.default_rng

@@ -1,3 +1,5 @@
+"""What a corpus is, and readers of records, folders and images."""
+
 from __future__ import annotations
 
 import json
@@ -5,11 +7,258 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from published import COLOURS, IMAGE, cell, picture, write_parquet
 
-from mmgap.corpus import load_corpus, load_folder
-from mmgap.errors import CorpusError, SkippedItemsWarning
+from mmgap.corpus import (
+    Corpus,
+    Document,
+    Judgment,
+    Qrels,
+    Query,
+    images,
+    load_corpus,
+    load_folder,
+    reading,
+)
+from mmgap.corpus.images import ParquetImage
+from mmgap.corpus.reading import Rejects, read_parquet, read_records
+from mmgap.errors import CorpusError, ImageError, SkippedItemsWarning
+
+# A corpus
+
+
+CATS = [Document("d1", "a black cat", metadata={"domain": "animals"}), Document("d2", "a dog")]
+ASKED = [Query("q1", "cat", {"query_class": "T"}), Query("q2", "dog", {"query_class": "I"})]
+JUDGED = Qrels([Judgment("q1", "d1", 1), Judgment("q2", "d2", 2)])
+
+
+def test_what_a_corpus_knows() -> None:
+    corpus = Corpus("demo", CATS, ASKED, JUDGED)
+    assert corpus.document("d2").text == "a dog"
+    assert list(corpus.query_frame()["query_class"]) == ["T", "I"]
+    assert corpus.document_frame().loc["d1", "domain"] == "animals"
+    chosen = corpus.select_queries(lambda query: query.metadata["query_class"] == "I")
+    assert (chosen.query_ids, chosen.doc_ids) == (("q2",), ("d1", "d2"))
+
+
+def test_a_sample_keeps_the_documents_judged_for_its_queries() -> None:
+    documents = [Document(f"d{n}", f"text {n}") for n in range(30)]
+    queries = [Query(f"q{n}", f"query {n}") for n in range(10)]
+    # q3 has d3 and, judged not relevant, d13; nobody has d20 to d29.
+    qrels = Qrels([Judgment(f"q{n}", f"d{n + d}", 1 - d // 10) for n in range(10) for d in (0, 10)])
+    drawn = Corpus("demo", documents, queries, qrels).sample(4)
+    assert drawn.name == "demo, 4 of 10 queries"
+    numbers = sorted(int(query_id[1:]) for query_id in drawn.query_ids)
+    assert len(numbers) == 4
+    assert drawn.doc_ids == tuple(f"d{n + d}" for d in (0, 10) for n in numbers)
+    corpus = Corpus("demo", documents, queries, qrels)
+    assert corpus.sample(4).query_ids == drawn.query_ids
+    assert corpus.sample(4, seed=1).query_ids != drawn.query_ids
+    assert corpus.sample(99).query_ids == corpus.query_ids
+    with pytest.raises(CorpusError, match="a sample of 0 queries of 'demo'; expected at least 1"):
+        corpus.sample(0)
+
+
+def test_duplicate_ids() -> None:
+    with pytest.raises(CorpusError, match="document id 'd1' more than once"):
+        Corpus("demo", [*CATS, CATS[0]], ASKED, JUDGED)
+    with pytest.raises(CorpusError, match="query id 'q2' more than once"):
+        Corpus("demo", CATS, [*ASKED, ASKED[1]], JUDGED)
+
+
+def test_judgments_of_unknown_documents() -> None:
+    qrels = Qrels([*listed(JUDGED), Judgment("q1", "d9", 1)])
+    with pytest.raises(CorpusError, match=r"query 'q1' name 1 documents .* e\.g\. 'd9'"):
+        Corpus("demo", CATS, ASKED, qrels)
+
+
+def test_a_query_without_a_relevant_document() -> None:
+    with pytest.raises(CorpusError, match=r"query 'q3' .* no relevant document"):
+        Corpus("demo", CATS, [*ASKED, Query("q3", "bird")], JUDGED)
+    strict = Qrels(listed(JUDGED), min_grade=2)
+    with pytest.raises(CorpusError, match=r"query 'q1' .*\(grade >= 2\)"):
+        Corpus("demo", CATS, ASKED, strict)
+
+
+def test_pairs_left_out_must_be_known() -> None:
+    pairs = {"q1": frozenset({("d2", "text"), ("d1", "image")}), "q2": frozenset({("d1", "text")})}
+    corpus = Corpus("demo", CATS, ASKED, JUDGED, left_out=pairs)
+    assert corpus.left_out == pairs
+    chosen = corpus.select_queries(lambda query: query.id == "q2")
+    assert chosen.left_out == {"q2": pairs["q2"]}
+    for pair in [("d9", "text")]:
+        with pytest.raises(CorpusError, match=rf"'q1' .* names \('{pair[0]}', '{pair[1]}'\)"):
+            Corpus("demo", CATS, ASKED, JUDGED, left_out={"q1": frozenset({pair})})
+    with pytest.raises(CorpusError, match="left_out of corpus 'demo' names query 'q9'"):
+        Corpus("demo", CATS, ASKED, JUDGED, left_out={"q9": frozenset()})
+
+
+def test_qrels() -> None:
+    assert JUDGED.relevant("q1") == {"d1"}
+    assert JUDGED.relevant("unknown") == frozenset()
+    assert len(Qrels([*listed(JUDGED), Judgment("q1", "d1", 1)])) == 2
+    with pytest.raises(CorpusError, match="'q1' and document 'd1' are judged 1 and 2"):
+        Qrels([*listed(JUDGED), Judgment("q1", "d1", 2)])
+    with pytest.raises(TypeError):
+        JUDGED["q1"]["d1"] = 2  # a mapping to read from
+
+
+def listed(qrels: Qrels) -> list[Judgment]:
+    return [Judgment(q, d, grade) for q, grades in qrels.items() for d, grade in grades.items()]
+
+
+# Records
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", ' [ {"a": "é"} , {"b": [1, "]"]} ]\n', '\ufeff[{"a": "\\"},{"}]'],
+)
+def test_an_array_is_read_as_json_reads_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text, encoding="utf-8")
+    found = [record for _, record in read_records(path, Rejects())]
+    assert found == json.loads(text.removeprefix("\ufeff"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'[{"a": 1},]', "x.json is no whole JSON array .*line 1 column 11"),
+        (b'[{"a": 1}', "x.json is no whole JSON array"),
+        (b'{"a": 1}', "x.json holds {'a': 1}; expected a JSON array"),
+        (b"", "x.json is no whole JSON array"),
+        (b"[" * 100_000, "x.json is no whole JSON array"),
+        (b'[{"a": "\xff"}]', "x.json is no whole JSON array .*decode"),
+        (None, "x.json cannot be read .No such file"),
+    ],
+)
+def test_a_damaged_array_is_named(data: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(CorpusError, match=message):
+        list(read_records(path, Rejects("skip")))
+
+
+def test_items_that_are_no_objects_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('[1, {"a": 2}, "b"]')
+    rejects = Rejects("skip")
+    assert list(read_records(path, rejects)) == [("x.json item 2", {"a": 2})]
+    assert list(rejects.skipped) == ["x.json item 1", "x.json item 3"]
+
+
+ROWS = [{"id": "d1", "text": "black, and\na cat", "n": "3"}, {"id": "d2", "text": None, "n": "4"}]
+
+
+def test_every_format_of_a_table_holds_the_same(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "x.json").write_text(json.dumps(ROWS))
+    (tmp_path / "x.csv").write_text('id,text,n\r\nd1,"black, and\na cat",3\r\n\r\nd2,,4\r\n')
+    (tmp_path / "x.tsv").write_text('\ufeffid\ttext\tn\nd1\t"black and" a cat\t3\nd2\t\t4\n')
+    write_parquet(
+        tmp_path / "x.parquet", {name: [row[name] for row in ROWS] for name in ("id", "text", "n")}
+    )
+    for suffix in ("jsonl", "json", "csv", "tsv", "parquet"):
+        found = dict(read_records(tmp_path / f"x.{suffix}", Rejects()))
+        first = {**ROWS[0], "text": '"black and" a cat'} if suffix == "tsv" else ROWS[0]
+        assert [*found.values()] == [first, ROWS[1]], suffix
+        assert all(where.startswith(f"x.{suffix} ") for where in found)
+    with pytest.raises(CorpusError, match=r"ends in '.xlsx'; expected one of .jsonl, .csv"):
+        next(read_records(tmp_path / "x.xlsx", Rejects()))
+
+
+def test_bad_lines_of_csv(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id,text\nd1,a,b\nd2,c\n")
+    with pytest.raises(CorpusError, match=r"x.csv line 2: has 3 cells, its first line 2"):
+        list(read_records(path, Rejects()))
+    rejects = Rejects("skip")
+    assert list(read_records(path, rejects)) == [("x.csv line 3", {"id": "d2", "text": "c"})]
+    assert len(rejects.skipped) == 1
+    for text in ("id,id\n1,2\n", "id,\n1,2\n"):
+        path.write_text(text)
+        with pytest.raises(CorpusError, match="expected a different name for each column"):
+            list(read_records(path, Rejects()))
+    path.write_bytes(b"id\n\xff\n")
+    with pytest.raises(CorpusError, match=r"x.csv line 2: is not UTF-8"):
+        list(read_records(path, Rejects()))
+
+
+def test_images_of_parquet_are_read_one_group_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_PARQUET_ROWS", 2)  # several batches in a group
+    colours = [COLOURS[n % 6] for n in range(12)]
+    columns = {
+        "id": [str(n) for n in range(12)],
+        "image": pa.array([cell(colour) for colour in colours], IMAGE),
+        "raw": pa.array([picture(colour) for colour in colours], pa.binary()),
+    }
+    path = write_parquet(tmp_path / "x.parquet", columns, group=3)
+    opened: list[object] = []
+    original = images.open_parquet
+    for module in (images, reading):
+        monkeypatch.setattr(module, "open_parquet", lambda *a: opened.append(a) or original(*a))
+    rows = [row for _, row in read_parquet(path)]
+    assert len(opened) == 1
+    images._cells.cache_clear()
+    for row, colour in zip(rows, colours, strict=True):
+        assert row["image"].read_bytes() == picture(colour)
+    assert len(opened) == 1 + 4  # once for each group
+    assert images._cells.cache_info().maxsize < 10
+    assert rows[5]["raw"].open().getpixel((0, 0)) == rows[5]["image"].open().getpixel((0, 0))
+    only = dict(read_parquet(path, ["id", "other"]))
+    assert only["x.parquet row 12"] == {"id": "11"}
+
+
+def test_reading_rows_does_not_read_images(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).bytes(200_000)
+    columns = {
+        "id": [str(n) for n in range(50)],
+        "image": pa.array([{"bytes": noise + bytes([n]), "path": "x"} for n in range(50)], IMAGE),
+    }
+    path = write_parquet(tmp_path / "x.parquet", columns, group=50)  # one group of 10 MB
+    before = pa.total_allocated_bytes()
+    peak = 0
+    for _, row in read_parquet(path):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        assert isinstance(row["image"], ParquetImage)
+    assert peak < 1e6
+
+
+def test_nulls_and_damage(tmp_path: Path) -> None:
+    columns = {
+        "image": pa.array([cell("red"), None, {"bytes": b"", "path": None}], IMAGE),
+        "raw": pa.array([None, b"x", None], pa.binary()),
+    }
+    path = write_parquet(tmp_path / "x.parquet", columns)
+    rows = [row for _, row in read_parquet(path)]
+    assert [row["image"] is None for row in rows] == [False, True, False]
+    assert [row["raw"] is None for row in rows] == [True, False, True]
+    with pytest.raises(
+        ImageError, match=r"x.parquet \(column 'image', row 0 of group 1\): the cell"
+    ):
+        rows[2]["image"].read_bytes()
+    with pytest.raises(ImageError, match="is not an image"):
+        rows[1]["raw"].open()
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ImageError, match=r"x.parquet .* cannot be read"):
+        rows[0]["image"].read_bytes()
+    path.unlink()
+    with pytest.raises(ImageError, match=r"x.parquet .* cannot be read"):
+        rows[0]["image"].read_bytes()
+    with pytest.raises(CorpusError, match=r"x.parquet is no whole Parquet file"):
+        next(read_parquet(path))
+
+
+# A folder of one's own
+
 
 DOCUMENTS = [
     {"id": "d1", "text": "a black cat", "image": "images/cat.png", "licence": "CC0-1.0"},
@@ -148,7 +397,7 @@ def test_a_bad_line_is_named_or_left_out(case: str, folder: Path) -> None:
     assert "on_error='skip'" in str(error.value)
     with pytest.warns(SkippedItemsWarning, match=r"^1 items of .*mine were left out") as caught:
         corpus = load_folder(folder, on_error="skip")
-    assert Path(caught[0].filename).name == "test_folder_corpus.py"
+    assert Path(caught[0].filename).name == "test_reading.py"
     assert (corpus.doc_ids, corpus.query_ids) == (("d1", "d2", "d3"), ("q1", "q2"))
     assert len(corpus.skipped) == 1
 
