@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mmgap.scores.calibrate.base import ScoreCalibrator
-from mmgap.scores.calibrate.legs import fit_legs
-from mmgap.scores.normalise.base import ScoreNormaliser
+from mmgap.scores.calibrate import ScoreCalibrator, fit_legs
+from mmgap.scores.normalise import ScoreNormaliser
 
 
 def cure_scores(

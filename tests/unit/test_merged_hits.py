@@ -9,9 +9,9 @@ from sklearn.metrics import precision_recall_curve
 from mmgap.scores import find_threshold
 from mmgap.scores.calibrate import CALIBRATORS, fit_legs
 from mmgap.scores.normalise import NORMALISERS, ZScoreNormaliser
+from mmgap.scores.thresholds import threshold_curve
 from mmgap.strategies.cured_scores import cure_scores
 from mmgap.strategies.merged_hits import judge_merged_hits
-from mmgap.strategies.threshold_curve import threshold_curve
 
 # --- merged hits ----------------------------------------------------------------------------------
 
