@@ -104,12 +104,14 @@ def single_modality(job: WritingJob) -> None:
     (pool, *_) = job.pools()
     if isinstance(pool, FeatureCorpus):
         halves = strategies.halve_pairs(job.embed(pool, None))
-        tables = [strategies.probe_table(*halves, directions=["image"])]
+        tables = [strategies.single_modality_table(*halves, directions=["image"])]
     else:
-        tables = [strategies.probe_table(known, test) for _, known, test in job.halves()]
+        tables = [strategies.single_modality_table(known, test) for _, known, test in job.halves()]
     written = write_tables(job.folder, {"single_modality": tables})
     for table in tables:
-        print_table(f"{_names(table)}: one modality answers", strategies.format_probe(table))
+        print_table(
+            f"{_names(table)}: one modality answers", strategies.format_single_modality(table)
+        )
         _say_left_out(table)
     say_written(written)
 

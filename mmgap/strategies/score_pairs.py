@@ -7,9 +7,9 @@ import numpy as np
 from mmgap import scores
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Vectors
+from mmgap.strategies.candidates import Pool
 from mmgap.strategies.distributions import need_both_legs, relevance
-from mmgap.strategies.first_stage import find_pool
-from mmgap.strategies.pair_scorer import PairScorer
+from mmgap.strategies.rerank import PairScorer
 
 
 def score_pairs(
@@ -55,7 +55,7 @@ def score_pairs(
     n_query, n_document = len(vectors.corpus.queries), len(vectors.corpus.documents)
     relevant = relevance(vectors)
     if drawn is None:
-        documents = find_pool(vectors, depth).documents
+        documents = Pool(vectors, depth).candidates.documents
     else:
         rng = np.random.default_rng(0) if rng is None else rng
         lots = rng.random((n_query, n_document))

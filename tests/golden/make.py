@@ -327,11 +327,12 @@ def thresholds(world: World) -> Made:
 
 @maker
 def calibration(world: World) -> Made:
+    from mmgap.strategies.cured_scores import cure_scores
+    from mmgap.strategies.merged_hits import judge_merged_hits
+
     from mmgap.scores import calibrator_transfer, reliability_table
     from mmgap.scores.calibrate import CALIBRATORS, fit_legs
     from mmgap.scores.normalise import NORMALISERS
-    from mmgap.strategies.cured_scores import cure_scores
-    from mmgap.strategies.merged_hits import judge_merged_hits
 
     bank, test = ({"text": part[0], "image": part[1]} for part in world.matrices)
     bank_good, good = ({"text": part[2], "image": part[3]} for part in world.matrices)
@@ -379,8 +380,9 @@ def geometry(world: World) -> Made:
 
 @maker
 def mixed_index(world: World) -> Made:
-    from mmgap.mitigate import MITIGATIONS
     from mmgap.strategies.mixed_documents import rank_mixed_documents
+
+    from mmgap.mitigate import MITIGATIONS
     from mmgap.strategies.mixed_index import MixedIndex
 
     calibration, test = world.halves
@@ -453,10 +455,11 @@ def reranking(world: World) -> Made:
 
 @maker
 def verdicts(world: World) -> Made:
-    from mmgap.strategies import VERDICT_FAMILIES, family_verdicts, held_out, run_candidates
     from mmgap.strategies.methods import METHODS
     from mmgap.strategies.pair_scorer import PairScorer
     from mmgap.strategies.two_stage import TwoStage
+
+    from mmgap.strategies import VERDICT_FAMILIES, family_verdicts, held_out, run_candidates
 
     calibration, test = world.halves
     asked = [METHODS[name] for name in ("raw, mean", "platt, log-odds")]
