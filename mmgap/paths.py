@@ -7,7 +7,10 @@ may be started anywhere. Environment variables override each place.
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
+
+from mmgap.errors import MmgapError
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -40,3 +43,21 @@ def cache_dir() -> Path:
 def oracles_dir() -> Path:
     """Folder of public feature files that conformance tests read (``MMGAP_ORACLES``)."""
     return _place("MMGAP_ORACLES", _REPOSITORY.parent / "shared" / "oracles")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file of the cache, and its folders, so that it is there whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        msg = (
+            f"cache {path.parent} cannot be written ({error.strerror or error}); point MMGAP_CACHE "
+            "to a folder with room that may be written"
+        )
+        raise MmgapError(msg) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmgap.corpus.files import OnError
+from mmgap.corpus.reading import OnError
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder
 from mmgap.errors import MmgapError

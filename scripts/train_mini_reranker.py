@@ -13,7 +13,7 @@ Every training picture is shown to the network as the tower saw it that does not
 are mined with these towers, and pictures that both know are left out. Half of the phrasings other
 than names are kept from each tower too.
 
-The network (``mmgap/rerankers/mini_network.py``) learns to tell the document that answers from the
+The network (``mmgap/rerankers/mini.py``) learns to tell the document that answers from the
 first ones of both legs that do not: softmax over a list. Half of the lists show text and picture of
 every document; in the others each document shows its text, its picture or both, by chance, so that
 all three get their scores on one scale. Queries are the train queries and those texts of documents
@@ -61,13 +61,13 @@ from mmgap.encoders.mini import SENTENCE_DIM, MiniModel, SentenceTower, square_a
 from mmgap.rerankers.mini import (
     SIDE,
     TOWER,
-    PictureRead,
+    CrossNetwork,
+    ImageRead,
     TextRead,
     padded,
     read_pixels,
     read_texts,
 )
-from mmgap.rerankers.mini_network import CrossNetwork
 
 N_TOWERS = 2
 STYLES_UNSEEN = ({"noto", "noto-flags"}, {"twemoji", "twemoji-flags"})
@@ -121,7 +121,7 @@ class Pool:
 
     texts: TextRead
     doc_text: np.ndarray  # each document's row in ``texts``
-    pictures: list[PictureRead]  # of each document: as it is, then variations
+    pictures: list[ImageRead]  # of each document: as it is, then variations
 
     def packed(self, rows: np.ndarray) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
         """Token states of some texts one after the other, with each one's start and length."""
@@ -231,10 +231,10 @@ def read_pool(
                     else to_pixels(squares[part])
                 )
                 seen = read_pixels(tower, pixels)
-                own = (seen.patches, seen.colours, seen.picture)
+                own = (seen.patches, seen.colours, seen.image)
                 for all_rows, these in zip(read, own, strict=True):
                     all_rows[part] = these
-        pictures.append(PictureRead(*read))
+        pictures.append(ImageRead(*read))
     texts = sorted({d.text for d in corpus.documents} | {query.text for query in corpus.queries})
     row = {text: k for k, text in enumerate(texts)}
     read_text = read_texts(SentenceTower(), texts)
@@ -276,7 +276,7 @@ def find_asks(corpus: Corpus, documents: Sequence[Document], pool: Pool, depth: 
     found = [each for each in found if each[1]]
     hard = mine(
         pool.texts.sentence[[text for text, _, _ in found]],
-        [pool.texts.sentence[pool.doc_text], pool.pictures[0].picture],
+        [pool.texts.sentence[pool.doc_text], pool.pictures[0].image],
         [[*relevant, *left_out] for _, relevant, left_out in found],
         depth,
     )
@@ -386,7 +386,7 @@ def pair_logits(
     sentence, told, shown = (
         pool.texts.sentence[queries],
         pool.texts.sentence[used_texts],
-        pictures.picture[used],
+        pictures.image[used],
     )
     cosines = [
         (left[query] * right[column]).sum(1) * torch.from_numpy(is_there)
@@ -438,7 +438,7 @@ def align_heads(
         view = pool.pictures[int(rng.integers(len(pool.pictures)))]
         sentences = pool.texts.sentence[[asks[row].text for row in rows]]
         left = network.joint_text(network.drop(sentences))
-        right = network.joint_image(network.drop(view.picture[docs]))
+        right = network.joint_image(network.drop(view.image[docs]))
         logits = recipe.align_scale * left @ right.T
         same = torch.from_numpy(answers[rows][:, docs]) & ~torch.eye(len(rows), dtype=torch.bool)
         logits = logits.masked_fill(same, -torch.inf)

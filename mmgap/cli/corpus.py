@@ -8,7 +8,7 @@ import typer
 
 from mmgap.cli.job import CORPUS_HELP, load_corpora
 from mmgap.cli.show import print_facts, print_table, say, say_skipped
-from mmgap.corpus.files import OnError
+from mmgap.corpus.reading import OnError
 from mmgap.errors import MmgapError
 
 if TYPE_CHECKING:
@@ -175,8 +175,7 @@ def _texts_line(corpus: Corpus) -> str:
 
 def _costs(facts: CorpusFacts, *, sampled: bool) -> list[str]:
     """Return size, licence, time, disk and revision, a line each."""
-    from mmgap.corpus.hub import free_bytes
-    from mmgap.corpus.places import corpus_folder
+    from mmgap.corpus.hub import corpus_folder, free_bytes
 
     lines = [f"{facts.id}: {facts.title}", f"licence:  {facts.licence}"]
     if not facts.hub:
@@ -205,7 +204,7 @@ def _costs(facts: CorpusFacts, *, sampled: bool) -> list[str]:
 
 
 def _here(facts: CorpusFacts) -> str:
-    from mmgap.corpus.places import FETCHED_FILE, corpus_folder
+    from mmgap.corpus.hub import FETCHED_FILE, corpus_folder
 
     if facts.bundled:
         return "bundled"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from mmgap.cli.show import folder_for
-from mmgap.corpus.files import OnError
+from mmgap.corpus.reading import OnError
 from mmgap.errors import EncoderError, MmgapError
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ def check(
 
     Example: `mmgap models check openai/clip-vit-base-patch32`
     """
-    from mmgap.model_check import check_model
+    from mmgap.rerankers.check import check_model
 
     words = {True: "PASS", False: "FAIL", None: "-"}
     results = check_model(name)

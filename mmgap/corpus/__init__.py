@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmgap.corpus.captions import load_captions
-from mmgap.corpus.catalog import CorpusFacts, all_corpora, find_corpus
+from mmgap.corpus.benchmarks import load_captions, load_mbeir, load_mixbench
+from mmgap.corpus.catalog import CorpusFacts, all_corpora, find_corpus, nearest
 from mmgap.corpus.edis import JudgedQueries, load_edis, load_edis_judgments
 from mmgap.corpus.features import (
     FEATURE_SETS,
@@ -19,11 +19,9 @@ from mmgap.corpus.features import (
     load_features,
 )
 from mmgap.corpus.folder import load_folder
-from mmgap.corpus.images import ImageFile
-from mmgap.corpus.mbeir import load_mbeir
-from mmgap.corpus.mixbench import load_mixbench
-from mmgap.corpus.parquet import ParquetImage
+from mmgap.corpus.images import ImageFile, ParquetImage
 from mmgap.corpus.pictograms import load_pictograms
+from mmgap.corpus.reading import guarded
 from mmgap.corpus.schema import LEGS, Corpus, Document, Judgment, Qrels, Query
 from mmgap.errors import CorpusError
 
@@ -43,6 +41,7 @@ __all__ = [
     "Qrels",
     "Query",
     "all_corpora",
+    "corpus_options",
     "find_corpus",
     "load_captions",
     "load_corpus",
@@ -71,76 +70,86 @@ FAMILIES: dict[str, Callable[..., Corpus]] = {
 def load_corpus(name_or_path: str | Path, **options: Any) -> Corpus:
     """Load a corpus by name, or your own from a folder or from ready-made embeddings.
 
-    Parameters
-    ----------
-    name_or_path : str or Path
-        One of
+    ``name_or_path`` is one of
 
-        - a name of ``mmgap corpus list``: ``pictograms``, ``edis``, or ``FAMILY/MEMBER`` of
-          ``FAMILIES``, such as ``mbeir/webqa_task2``, ``mixbench/MSCOCO`` or ``captions/coco``;
-          ``NAME@FOLDER`` if its files are elsewhere than ``mmgap corpus fetch`` puts them;
-        - a folder in a layout of :func:`load_folder`;
-        - ``features/`` and a name in ``FEATURE_SETS``: public embeddings, see
-          :func:`load_feature_set`;
-        - embeddings of your own: ``IMAGE.npy,TEXT.npy``, ``IMAGE.npy,TEXT.npy,QUERIES.npy``, one
-          stacked ``.npy`` file, or a folder with ``image.npy`` and ``text.npy``, see
-          :func:`load_features`.
-    **options
-        Passed to the loader: :func:`load_pictograms`, :func:`load_edis`, :func:`load_mbeir`,
-        :func:`load_mixbench`, :func:`load_captions`, :func:`load_folder`,
-        :func:`load_feature_set` or :func:`load_features`.
+    - a name of ``mmgap corpus list``: ``pictograms``, ``edis``, or ``FAMILY/MEMBER`` of
+      ``FAMILIES``, such as ``mbeir/webqa_task2``, ``mixbench/MSCOCO`` or ``captions/coco``;
+      ``NAME@FOLDER`` if its files are elsewhere than ``mmgap corpus fetch`` puts them;
+    - a folder in a layout of :func:`load_folder`;
+    - ``features/`` and a name in ``FEATURE_SETS``: public embeddings;
+    - embeddings of your own: ``IMAGE.npy,TEXT.npy``, ``IMAGE.npy,TEXT.npy,QUERIES.npy``, one
+      stacked ``.npy`` file, or a folder with ``image.npy`` and ``text.npy``, see
+      :func:`load_features`.
 
-    Returns
-    -------
-    Corpus
+    The options are those of its loader, see :func:`corpus_options`; any other is refused.
 
-    Raises
-    ------
-    CorpusError
-        If there is no such corpus, folder or file, or it cannot be used.
-
-    Examples
-    --------
     >>> load_corpus("pictogram")
     Traceback (most recent call last):
     mmgap.errors.CorpusError: no corpus and no folder is called 'pictogram'; did you mean ...
     """
-    given = str(name_or_path)
-    name, at, folder = given.partition("@")
-    family, _, member = name.partition("/")
-    if at and (name == "edis" or family in FAMILIES):
-        options["path"] = folder
-    elif at:
-        name = given
-    if name in SOURCES:
-        return SOURCES[name](**options)
-    if family in FAMILIES and member and not Path(name).is_dir():
-        return FAMILIES[family](member, **options)
-    if name.removeprefix(PREFIX) in FEATURE_SETS:
-        return load_feature_set(name, **options)
-    features = find_features(name)
-    if features is not None:
-        return load_features(*features, **options)
-    if Path(name).is_dir():
-        return load_folder(name, **options)
-    known = [facts.id for facts in all_corpora()]
-    near = difflib.get_close_matches(name, known, cutoff=0.4)
-    hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}."
-    msg = (
-        f"no corpus and no folder is called {name!r}; {hint} For your own data give a folder with "
-        "documents.jsonl, queries.jsonl and qrels.tsv; for embeddings IMAGE.npy,TEXT.npy"
-    )
-    raise CorpusError(msg)
+    load, given = _loader(str(name_or_path))
+    known = _options(load)
+    if unknown := [name for name in options if name not in known]:
+        msg = (
+            f"corpus {str(name_or_path)!r} has no {unknown[0]}; the options it has are "
+            f"{', '.join(known)}"
+        )
+        raise CorpusError(msg)
+    return load(*given, **options)
+
+
+def corpus_options(name_or_path: str | Path) -> tuple[str, ...]:
+    """Return the options that :func:`load_corpus` takes for a corpus: whether it has splits ...
+
+    >>> corpus_options("pictograms")
+    ('split', 'condition', 'language', 'on_error')
+    >>> corpus_options("features/clip-vit-b16-coco500")
+    ('on_error',)
+    """
+    return _options(_loader(str(name_or_path))[0])
 
 
 def takes_split(name: str) -> bool:
-    """Whether a corpus is divided into splits of which one is loaded.
+    """Whether a corpus that loads by name is divided into splits of which one is loaded.
 
-    Examples
-    --------
     >>> takes_split("edis"), takes_split("mbeir/webqa_task2"), takes_split("my_folder")
     (True, True, False)
     """
     name = name.partition("@")[0]
     family, _, member = name.partition("/")
-    return name in SOURCES or (family in {"mbeir", "captions"} and bool(member))
+    load = SOURCES.get(name) or (FAMILIES.get(family) if member else None)
+    return load is not None and "split" in _options(load)
+
+
+def _options(load: Callable[..., Corpus]) -> tuple[str, ...]:
+    first = ("path", "name", "task", "subset", "dataset", "image", "text", "queries")
+    return tuple(name for name in inspect.signature(load).parameters if name not in first)
+
+
+@guarded
+def _loader(given: str) -> tuple[Callable[..., Corpus], tuple[Any, ...]]:
+    """Return what loads a corpus, and the first arguments of that."""
+    if not given.strip() or "\0" in given:
+        msg = f"corpus {given!r} is no name; expected one of 'mmgap corpus list', or a folder"
+        raise CorpusError(msg)
+    name, _, at = given.partition("@")
+    family, _, member = name.partition("/")
+    own_folder = (at,) if at else ()
+    if name == "edis" or (family in FAMILIES and member and not Path(name).is_dir()):
+        load = load_edis if name == "edis" else FAMILIES[family]
+        return load, (member, *own_folder) if member else own_folder
+    if given in SOURCES:
+        return SOURCES[given], ()
+    if given.removeprefix(PREFIX) in FEATURE_SETS:
+        return load_feature_set, (given,)
+    features = find_features(given)
+    if features is not None:
+        return load_features, features
+    if Path(given).is_dir():
+        return load_folder, (given,)
+    near = nearest(given, [facts.id for facts in all_corpora()])
+    msg = (
+        f"no corpus and no folder is called {given!r}; {near} For your own data give a folder with "
+        "documents.jsonl, queries.jsonl and qrels.tsv; for embeddings IMAGE.npy,TEXT.npy"
+    )
+    raise CorpusError(msg)

@@ -18,37 +18,13 @@ _FILE = Path(__file__).with_name("catalog.toml")
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """The facts of one corpus; one row of the catalogue.
+    """The facts of one corpus: one row of the catalogue. ``None`` and "" are not established.
 
-    Parameters
-    ----------
-    id : str
-        The name it is loaded by.
-    title, task : str
-        What it is, and what asks for what.
-    licence : str
-        As its publisher states it; SPDX identifier where there is one.
-    documents, queries, relevant : int or None
-        Counts of the split that is loaded by default; ``relevant`` is pairs of query and document.
-        ``None`` = not established.
-    bytes : int or None
-        What a fetch loads; ``None`` = not established.
-    hub : str
-        Data set of the Hugging Face hub; empty if it is not from there.
-    revision : str
-        Commit of the hub, or its first digits; empty = none is known here.
-    subset : str
-        Folder of the data set that holds this corpus; empty = all of it.
-    samples : bool
-        Whether a part of it can be fetched, see :func:`mmgap.corpus.sampling.fetch_sample`.
-    bundled : bool
-        Whether it comes with mmgap.
-    by_hand : str
-        How to get it where mmgap does not fetch it.
-    main_score : str
-        The number that its publishers report.
-    notes : str
-        Traps.
+    ``documents``, ``queries`` and ``relevant`` (pairs) count the split that is loaded by default;
+    ``bytes`` is what a fetch loads. ``hub`` is a data set of the Hugging Face hub, ``subset`` its
+    folder, ``revision`` a commit or its first digits. ``samples``: a part of it can be fetched.
+    ``by_hand`` says how to get it where mmgap does not, ``main_score`` what its publishers report,
+    ``notes`` its traps.
     """
 
     id: str
@@ -80,21 +56,20 @@ class CorpusFacts:
         return self.revision
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the names most like an unknown one, as a question, or all that are known.
+
+    >>> nearest("pictogram", ["edis", "pictograms"]), nearest("zzz", ["edis"])
+    ("did you mean 'pictograms'?", 'known: edis.')
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, cutoff=0.4)
+    return f"did you mean {', '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}."
+
+
 def find_corpus(name: str) -> CorpusFacts:
-    """Return the facts of one corpus.
+    """Return the facts of one corpus, as listed by ``mmgap corpus list``.
 
-    Parameters
-    ----------
-    name : str
-        As listed by ``mmgap corpus list``.
-
-    Raises
-    ------
-    CorpusError
-        If the catalogue has no such corpus; the message names the nearest ones.
-
-    Examples
-    --------
     >>> find_corpus("edis").queries
     3241
     >>> find_corpus("mbeir/webqa")
@@ -104,9 +79,7 @@ def find_corpus(name: str) -> CorpusFacts:
     known = {facts.id: facts for facts in all_corpora()}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, cutoff=0.4)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-    msg = f"no corpus is called {name!r}{hint} 'mmgap corpus list' lists all of them"
+    msg = f"no corpus is called {name!r}; {nearest(name, known)} 'mmgap corpus list' lists all"
     raise CorpusError(msg)
 
 
@@ -114,8 +87,6 @@ def find_corpus(name: str) -> CorpusFacts:
 def all_corpora() -> tuple[CorpusFacts, ...]:
     """Return the facts of every corpus, in the order of the catalogue.
 
-    Examples
-    --------
     >>> all_corpora()[0].id
     'pictograms'
     """
@@ -123,42 +94,36 @@ def all_corpora() -> tuple[CorpusFacts, ...]:
 
 
 def load_catalog(path: Path) -> tuple[CorpusFacts, ...]:
-    """Read and check a catalogue file.
+    """Read and check a TOML file with one ``[[source]]`` table for each corpus.
 
-    Parameters
-    ----------
-    path : Path
-        TOML with one ``[[source]]`` table for each corpus; its keys are the parameters of
-        :class:`CorpusFacts`.
-
-    Returns
-    -------
-    tuple of CorpusFacts
-        In the order of the file.
-
-    Raises
-    ------
-    CorpusError
-        If the file is no TOML, has unknown keys, misses one that is needed, holds a value of a
-        wrong type or names a corpus twice. The message names file, corpus and key.
+    A CorpusError names file, corpus and key.
     """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{path} is no TOML: {error}"
         raise CorpusError(msg) from error
-    if set(content) != {"source"} or not isinstance(content["source"], list):
+    tables = content.get("source")
+    if set(content) != {"source"} or not isinstance(tables, list):
         msg = f"{path} holds {sorted(content)} at its top; expected [[source]] tables only"
         raise CorpusError(msg)
-    found = tuple(_read(table, str(path)) for table in content["source"])
-    _refuse_duplicates(found, str(path))
-    return found
+    found: dict[str, CorpusFacts] = {}
+    for table in tables:
+        if not isinstance(table, dict):
+            msg = f"{path} holds {table!r} as a source; expected a table"
+            raise CorpusError(msg)
+        facts = _read(table, str(path))
+        if facts.id in found:
+            msg = f"{path}: corpus {facts.id!r} stands there twice; keep one"
+            raise CorpusError(msg)
+        found[facts.id] = facts
+    return tuple(found.values())
 
 
 def _read(table: dict[str, Any], path: str) -> CorpusFacts:
     where = f"{path}, corpus {table.get('id', '(without id)')!r}"
     hints = get_type_hints(CorpusFacts)
-    if unknown := [key for key in table if key not in hints or key == "pinned"]:
+    if unknown := [key for key in table if key not in hints]:
         msg = f"{where}: unknown key {unknown[0]!r}; the known keys are {', '.join(hints)}"
         raise CorpusError(msg)
     needed = [each.name for each in fields(CorpusFacts) if each.default is MISSING]
@@ -171,18 +136,8 @@ def _read(table: dict[str, Any], path: str) -> CorpusFacts:
             msg = f"{where}: {key!r} is {value!r}; expected {expected.__name__}"
             raise CorpusError(msg)
     facts = CorpusFacts(**table)
-    if facts.revision and (
-        not facts.hub or len(facts.revision) < 7 or set(facts.revision) - set("0123456789abcdef")
-    ):
+    digits = set(facts.revision) <= set("0123456789abcdef") and len(facts.revision) >= 7
+    if facts.revision and not (facts.hub and digits):
         msg = f"{where}: 'revision' is {facts.revision!r}; expected a commit's digits, with a hub"
         raise CorpusError(msg)
     return facts
-
-
-def _refuse_duplicates(found: Iterable[CorpusFacts], where: str) -> None:
-    seen = set()
-    for facts in found:
-        if facts.id in seen:
-            msg = f"{where}: corpus {facts.id!r} stands there twice; keep one"
-            raise CorpusError(msg)
-        seen.add(facts.id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import urllib.request
-import uuid
 import warnings
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from mmgap import paths
-from mmgap.corpus.files import OnError, Rejects
+from mmgap.corpus.reading import OnError, Rejects, guarded
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.errors import CacheDamageWarning, CorpusError
 
@@ -36,21 +35,8 @@ class FeatureCorpus(Corpus):
     Texts and images themselves are unknown: ``Document.text`` and ``Document.image`` are ``None``,
     and ``Query.text`` is empty. :func:`mmgap.embed` turns it into vectors without an encoder.
 
-    Parameters
-    ----------
-    image_embeddings, text_embeddings : float32 ndarray of shape (n_doc, dim)
-        As given, row i for document i; they need not have unit length.
-    query_embeddings : float32 ndarray of shape (n_query, dim)
-        Row i for query i.
-    encoder_name : str
-        The model they come from, as tables name it.
-    licence : str
-        Of the embeddings; SPDX identifier where there is one.
-
-    Raises
-    ------
-    CorpusError
-        As :class:`Corpus`, and if the arrays do not fit the documents and queries.
+    Row i of ``image_embeddings`` and ``text_embeddings`` is document i, of ``query_embeddings``
+    query i; they need not have unit length. ``encoder_name`` is the model they come from.
     """
 
     image_embeddings: np.ndarray
@@ -122,6 +108,7 @@ published by Liang et al., "Mind the Gap", NeurIPS 2022.
 """
 
 
+@guarded
 def load_features(
     image: Source,
     text: Source | None = None,
@@ -132,49 +119,18 @@ def load_features(
     encoder_name: str = "features",
     on_error: OnError = "raise",
 ) -> FeatureCorpus:
-    """Load ready-made embeddings of pairs, from files or arrays.
+    """Load ready-made embeddings of pairs, from ``.npy`` files or arrays; nothing is unpickled.
 
     There is one document and one query for each pair, and its own document answers a query. Where
-    no queries are given, the text of the pair is the query. It would then meet itself as a
-    document, with a cosine of 1; therefore that one score is left out, see ``Corpus.left_out``.
-    Such queries can be answered by an image alone.
+    no ``queries`` (n, dim) are given, the text of the pair is the query. It would then meet itself
+    as a document, with a cosine of 1; therefore that one score is left out, see
+    ``Corpus.left_out``. Such queries can be answered by an image alone.
 
-    Parameters
-    ----------
-    image : str, Path or array
-        One of
+    ``image`` is (n, dim), with ``text`` of the same shape, row i paired with row i; or alone: both
+    stacked (2, n, dim), images first, or a folder with ``image.npy``, ``text.npy`` and, where there
+    are any, ``queries.npy`` and ``ids.txt`` (one id a line). ``on_error="skip"`` leaves out pairs
+    with a row of zeros, NaN or infinity and lists them in ``Corpus.skipped``.
 
-        - the images' embeddings, of shape (n, dim), as an array or a ``.npy`` file;
-        - without ``text``: both stacked, of shape (2, n, dim), images first;
-        - without ``text``: a folder with ``image.npy``, ``text.npy`` and, where there are any,
-          ``queries.npy`` and ``ids.txt`` (one id a line).
-    text : str, Path or array, optional
-        The texts' embeddings, of shape (n, dim), row i paired with row i of the images.
-    queries : str, Path or array, optional
-        One query for each pair, of shape (n, dim).
-    ids : sequence of str, optional
-        Of the pairs; by default ``pair-000`` and so on.
-    name : str, optional
-        Of the corpus; by default ``features/`` and the name of the file or folder.
-    encoder_name : str, default "features"
-        The model the embeddings come from, as tables shall name it.
-    on_error : {"raise", "skip"}
-        What to do with a pair that has a row of zeros, NaN or infinity: raise an error that names
-        the row, or leave the pair out, list it in ``Corpus.skipped`` and give one
-        ``SkippedItemsWarning``.
-
-    Returns
-    -------
-    FeatureCorpus
-
-    Raises
-    ------
-    CorpusError
-        If a file is missing or no array of real numbers, shapes disagree, or a row cannot be used.
-        Nothing is ever unpickled.
-
-    Examples
-    --------
     >>> image, text = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.8, 0.6], [0.6, 0.8]])
     >>> corpus = load_features(image, text, ids=["cat", "dog"])
     >>> corpus
@@ -211,27 +167,12 @@ def load_features(
     return corpus
 
 
+@guarded
 def load_feature_set(name: str, *, on_error: OnError = "raise") -> FeatureCorpus:
-    """Load one of the public ``FEATURE_SETS``.
+    """Load one of the public ``FEATURE_SETS``, by its name with or without ``features/``.
 
     Taken from the folder ``MMGAP_ORACLES``, else from the user's cache folder, else downloaded
     into it. The checksum is compared each time.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``FEATURE_SETS``, with or without ``features/`` before it.
-    on_error : {"raise", "skip"}
-        As in :func:`load_features`; these files have no bad row.
-
-    Returns
-    -------
-    FeatureCorpus
-
-    Raises
-    ------
-    CorpusError
-        If there is no such set, a file is not the published one, or the download fails.
     """
     known = FEATURE_SETS.get(name.removeprefix(PREFIX))
     if known is None:
@@ -250,18 +191,9 @@ def load_feature_set(name: str, *, on_error: OnError = "raise") -> FeatureCorpus
 def find_features(name: str) -> tuple[Path, ...] | None:
     """Return the files or the folder that a corpus name means, or None if it means no features.
 
-    Parameters
-    ----------
-    name : str
-        ``STACKED.npy``, ``IMAGE.npy,TEXT.npy``, ``IMAGE.npy,TEXT.npy,QUERIES.npy``, or a folder
-        that holds ``image.npy``; ``features/`` may stand before it.
+    ``STACKED.npy``, ``IMAGE.npy,TEXT.npy``, ``IMAGE.npy,TEXT.npy,QUERIES.npy``, or a folder that
+    holds ``image.npy``; ``features/`` may stand before it.
 
-    Returns
-    -------
-    tuple of Path, or None
-
-    Examples
-    --------
     >>> find_features("image.npy,text.npy")
     (PosixPath('image.npy'), PosixPath('text.npy'))
     >>> find_features("pictograms")
@@ -398,13 +330,7 @@ def _bytes_of(known: _FeatureFile) -> bytes:
             stacklevel=4,
         )
     data = _download(known, cached)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cached.with_name(f"{cached.name}.{uuid.uuid4().hex}.tmp")
-    try:  # there whole or not at all
-        temporary.write_bytes(data)
-        temporary.replace(cached)
-    finally:
-        temporary.unlink(missing_ok=True)
+    paths.write_whole(cached, data)
     return data
 
 

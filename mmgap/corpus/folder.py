@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmgap.corpus.assemble import Parts
-from mmgap.corpus.files import OnError, Rejects, metadata_of, read_qrels
 from mmgap.corpus.images import ImageFile
-from mmgap.corpus.parquet import ParquetImage
+from mmgap.corpus.reading import (
+    TABLE_SUFFIXES,
+    TREC_SUFFIXES,
+    Images,
+    OnError,
+    Parts,
+    Rejects,
+    guarded,
+    id_of,
+    made,
+    metadata_of,
+    read_judgments,
+    read_records,
+    text_of,
+)
 from mmgap.corpus.schema import Corpus, Document, Judgment, Query
-from mmgap.corpus.tables import TABLE_SUFFIXES, read_table
 from mmgap.errors import CorpusError
-
-_FILES = ("documents.jsonl", "queries.jsonl", "qrels.tsv")
-
-_TREC_SUFFIXES = (".tsv", ".txt", ".trec", ".qrels")
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """What the name of an image ends in, in a folder without a file of documents."""
 
-_COLUMNS = {
-    "query_id": ("query_id", "query-id", "qid"),
-    "doc_id": ("doc_id", "doc-id", "corpus_id", "corpus-id", "document_id", "did"),
-    "grade": ("grade", "score", "relevance", "rel"),
+_FILES = {
+    "documents": (("documents", "corpus"), TABLE_SUFFIXES),
+    "queries": (("queries",), TABLE_SUFFIXES),
+    "qrels": (("qrels", "qrels/test"), (*TREC_SUFFIXES, *TABLE_SUFFIXES)),
 }
-"""What the columns of a table of judgments are called."""
+"""Names and suffixes of the three files; the second names are BEIR's."""
 
 
+@guarded
 def load_folder(path: str | Path, *, min_grade: int = 1, on_error: OnError = "raise") -> Corpus:
-    """Load a corpus from a folder of your own.
+    """Load a corpus from a folder of your own; its images are not read yet.
 
     ========================  ==================================================================
     ``documents.jsonl``       ``{"id": "d1", "text": "a black cat", "image": "images/cat.png"}``,
@@ -45,35 +54,19 @@ def load_folder(path: str | Path, *, min_grade: int = 1, on_error: OnError = "ra
 
     All three may be ``.jsonl``, ``.json``, ``.csv`` or ``.parquet`` instead, documents and queries
     ``.tsv`` too, with the same names of columns; of judgments ``query_id``, ``doc_id``, ``grade``.
-    A Parquet file may hold the images themselves, as bytes or as ``datasets`` writes them.
+    A Parquet file may hold the images themselves, as bytes or as ``datasets`` writes them. BEIR's
+    layout (``corpus.jsonl``, ``_id``, ``qrels/test.tsv``) is read too.
+
+    Judgments, or queries and judgments, may be missing: score distributions and the gap need none.
 
     Or a plain folder of images, in folders of any depth, with the text of ``cat.png`` in
     ``cat.txt``: its path without suffix is a document's id. If there are no queries, each text
     asks for its own image. Such a query would meet itself as a document's text, so that score is
     left out, see ``Corpus.left_out``. Other files are not looked at.
 
-    Parameters
-    ----------
-    path : str or Path
-    min_grade : int, default 1
-        Lowest grade that counts as relevant.
-    on_error : {"raise", "skip"}
-        What to do with a line that cannot be used: raise an error that names it, or leave it out,
-        list it in ``Corpus.skipped`` and give one ``SkippedItemsWarning``.
+    ``min_grade`` is the lowest grade that counts as relevant. ``on_error="skip"``: what cannot be
+    used is left out and listed in ``Corpus.skipped``, with one ``SkippedItemsWarning``.
 
-    Returns
-    -------
-    Corpus
-        Its images are not read.
-
-    Raises
-    ------
-    CorpusError
-        If the folder lacks a file or has it twice, a line cannot be used, or nothing usable is
-        left.
-
-    Examples
-    --------
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "documents.jsonl").write_text('{"id": "d1", "text": "a black cat"}')
     >>> _ = (folder / "queries.jsonl").write_text('{"id": "q1", "text": "cat"}')
@@ -82,217 +75,129 @@ def load_folder(path: str | Path, *, min_grade: int = 1, on_error: OnError = "ra
     [Document(id='d1', text='a black cat', image=None, metadata={})]
     """
     folder = Path(path)
-    files = {
-        "documents": _one_file(folder, "documents", TABLE_SUFFIXES),
-        "queries": _one_file(folder, "queries", TABLE_SUFFIXES),
-        "qrels": _one_file(folder, "qrels", (*_TREC_SUFFIXES, *TABLE_SUFFIXES)),
-    }
+    if not folder.is_dir():
+        msg = f"there is no folder {folder}; expected one with documents, or images and texts"
+        raise CorpusError(msg)
+    files = {role: _one_file(folder, *names) for role, names in _FILES.items()}
+    documents, queries, qrels = files.values()
+    if qrels is not None and queries is None:
+        msg = f"folder {folder} lacks queries.jsonl, of which {qrels.name} speaks; add it"
+        raise CorpusError(msg)
     rejects = Rejects(on_error)
-    has_queries = files["queries"] is not None or files["qrels"] is not None
-    plain = files["documents"] is None and _is_plain(folder, has_queries=has_queries)
-    missing = [
-        name
-        for name, file in zip(_FILES, files.values(), strict=True)
-        if file is None and not (plain and (name == _FILES[0] or not has_queries))
-    ]
-    if missing:
-        msg = (
-            f"folder {folder} lacks {', '.join(missing)}; expected {', '.join(_FILES)} in it, or "
-            "images with their texts beside them (cat.png, cat.txt)"
-        )
-        raise CorpusError(msg)
-    names = {role: file.name for role, file in files.items() if file is not None}
-    parts = Parts(
-        rejects,
-        min_grade,
-        names.get("documents", "the folder"),
-        names.get("queries", "the folder"),
-        names.get("qrels", "the folder"),
-    )
+    names = [file.name if file else "the folder" for file in files.values()]
+    parts = Parts(rejects, min_grade, *names)
+    if documents is not None:
+        make = partial(_document, images=Images(folder, links=False))
+        parts.add_documents(made(_records(documents, rejects), make, rejects))
+    else:
+        parts.add_documents(_plain_documents(folder, rejects, has_queries=queries is not None))
     left_out = None
-    if files["documents"] is None:
-        parts.add_documents(_plain_documents(folder, rejects))
-    else:
-        parts.add_documents(_documents(files["documents"], rejects))
-    if files["queries"] is None or files["qrels"] is None:
+    if queries is not None:
+        parts.add_queries(made(_records(queries, rejects), _query, rejects))
+    elif documents is None:
         left_out = _ask_with_texts(parts)
-    else:
-        parts.add_queries(_queries(files["queries"], rejects))
-        parts.add_judgments(_judgments(files["qrels"], rejects))
-    parts.drop_unanswered()
-    rejects.warn(str(folder))
-    return parts.corpus(folder.resolve().name, left_out)
+    if qrels is not None:
+        parts.add_judgments(read_judgments(qrels, rejects))
+    judged = qrels is not None or left_out is not None
+    return parts.corpus(folder.resolve().name, left_out, source=str(folder), judged=judged)
 
 
-def _one_file(folder: Path, role: str, suffixes: tuple[str, ...]) -> Path | None:
-    found = [folder / f"{role}{suffix}" for suffix in dict.fromkeys(suffixes)]
-    found = [file for file in found if file.is_file()]
-    if len(found) > 1:
-        msg = f"folder {folder} holds {found[0].name} and {found[1].name}; keep one of the two"
-        raise CorpusError(msg)
-    return found[0] if found else None
-
-
-def _documents(path: Path, rejects: Rejects) -> Iterator[tuple[str, Document]]:
-    root = path.parent.resolve()
-    for where, record in _records(path, rejects):
-        text, image = record.get("text"), record.get("image")
-        problem = None
-        if text is None and image is None:
-            problem = "has neither text nor image; expected at least one of the two"
-        elif text is not None and (problem := text_problem(text)):
-            problem += "; where a document has no text, leave the field out"
-        if problem is None and isinstance(image, str):
-            problem = _image_problem(root, image)
-        elif problem is None and not isinstance(image, ParquetImage | None):
-            problem = f'"image" is {image!r}; expected a path relative to the folder'
-        if problem is not None:
-            rejects.add(where, problem)
-            continue
-        file = ImageFile(root / image) if isinstance(image, str) else image
-        metadata = _metadata(record, "id", "text", "image")
-        yield where, Document(record["id"], text, file, metadata)
-
-
-def _queries(path: Path, rejects: Rejects) -> Iterator[tuple[str, Query]]:
-    for where, record in _records(path, rejects):
-        problem = text_problem(record.get("text"))
-        if problem is not None:
-            rejects.add(where, problem)
-            continue
-        yield where, Query(record["id"], record["text"], _metadata(record, "id", "text"))
-
-
-def _judgments(path: Path, rejects: Rejects) -> Iterator[tuple[str, Judgment]]:
-    if path.suffix.lower() in _TREC_SUFFIXES:
-        yield from read_qrels(path, rejects)
-    else:
-        for where, record in read_table(path, rejects):
-            judgment = judgment_of(where, record, rejects)
-            if judgment is not None:
-                yield where, judgment
-
-
-def judgment_of(where: str, record: Mapping[str, Any], rejects: Rejects) -> Judgment | None:
-    """Return the judgment of a table's row, or None if it was rejected.
-
-    Examples
-    --------
-    >>> judgment_of("line 2", {"query-id": "q1", "corpus-id": "d1", "score": 1}, Rejects())
-    Judgment(query_id='q1', doc_id='d1', grade=1)
-    """
-    cells = {
-        role: next((record[name] for name in names if record.get(name) is not None), None)
-        for role, names in _COLUMNS.items()
-    }
-    for role in ("query_id", "doc_id"):
-        if cells[role] is None:
-            columns = ", ".join(record)
-            rejects.add(where, f"has no {role}; expected {', '.join(_COLUMNS[role])} in: {columns}")
-            return None
-    grade = cells["grade"]
-    whole = isinstance(grade, int | float | str) and not isinstance(grade, bool)
-    try:
-        if not whole or int(grade) != float(grade):  # type: ignore[arg-type]
-            raise ValueError  # noqa: TRY301
-        return Judgment(str(cells["query_id"]), str(cells["doc_id"]), int(grade))  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
-        rejects.add(where, f"grade {grade!r} is not a whole number")
-        return None
+def _one_file(folder: Path, stems: tuple[str, ...], suffixes: tuple[str, ...]) -> Path | None:
+    for stem in stems:
+        found = [folder / f"{stem}{suffix}" for suffix in dict.fromkeys(suffixes)]
+        found = [file for file in found if file.is_file()]
+        if len(found) > 1:
+            msg = f"folder {folder} holds {found[0].name} and {found[1].name}; keep one of the two"
+            raise CorpusError(msg)
+        if found:
+            return found[0]
+    return None
 
 
 def _records(path: Path, rejects: Rejects) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield records with a usable id that was not seen before."""
-    first: dict[str, str] = {}
-    for line, record in read_table(path, rejects):
-        item = record.get("id")
-        if path.suffix == ".parquet" and isinstance(item, int):  # a column of numbers is meant so
-            item = record["id"] = str(item)
-        where = f"{line} (id {item!r})"
-        if not isinstance(item, str) or not item.strip():
-            rejects.add(line, f'"id" is {item!r}; expected a text that is not empty')
-        elif item in first:
-            rejects.add(where, f"the id was used before, in {first[item]}; ids must be unique")
-        else:
-            first[item] = line
-            yield where, record
+    for where, record in read_records(path, rejects):
+        if "id" not in record and "_id" in record:  # BEIR
+            record["id"] = record.pop("_id")
+        yield where, record
 
 
-def _metadata(record: Mapping[str, Any], *used: str) -> dict[str, str]:
-    known = {name: cell for name, cell in record.items() if not isinstance(cell, ParquetImage)}
-    return metadata_of(known, *used)
+def _document(record: dict[str, Any], images: Images) -> Document:
+    text, image = record.get("text"), record.get("image")
+    if text is None and image is None:
+        msg = "has neither text nor image; expected at least one of the two"
+        raise CorpusError(msg)
+    if isinstance(image, str):
+        image = images.find(image)
+    elif not isinstance(image, ImageFile | None):
+        msg = f'"image" is {image!r}; expected a path relative to the folder'
+        raise CorpusError(msg)
+    text = None if text is None else text_of(text)
+    return Document(id_of(record, "id"), text, image, metadata_of(record, "id", "text", "image"))
 
 
-def text_problem(text: object) -> str | None:
-    """Return what is wrong with a text, or None."""
-    if isinstance(text, str) and text.strip():
-        return None
-    return f'"text" is {text!r}; expected a text that is not empty'
-
-
-def _image_problem(root: Path, image: str) -> str | None:
-    if not image or "\0" in image:
-        return f'"image" is {image!r}; expected a path relative to the folder'
-    path = (root / image).resolve()
-    if not path.is_relative_to(root):
-        return f"image {image!r} lies outside the folder; copy it into the folder"
-    if not path.is_file():
-        return f"image file {image!r} does not exist in the folder; check its name"
-    return None
+def _query(record: dict[str, Any]) -> Query:
+    text = text_of(record.get("text")) or ""
+    return Query(id_of(record, "id"), text, metadata_of(record, "id", "text"))
 
 
 # A plain folder of images
 
 
-def _files_of(folder: Path) -> Iterator[Path]:
-    """Yield the visible files at any depth, in the order of their names."""
-    if folder.is_dir():
-        for path in sorted(folder.rglob("*")):
-            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            if path.is_file() and not hidden:
-                yield path
-
-
-def _is_plain(folder: Path, *, has_queries: bool) -> bool:
-    """Whether there are images, and texts beside them unless there are queries."""
-    images = [path for path in _files_of(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
-    return any(has_queries or path.with_suffix(".txt").is_file() for path in images)
-
-
-def _plain_documents(folder: Path, rejects: Rejects) -> Iterator[tuple[str, Document]]:
+def _plain_documents(
+    folder: Path, rejects: Rejects, *, has_queries: bool
+) -> Iterator[tuple[str, Document]]:
     root = folder.resolve()
-    texts: dict[Path, Path] = {}
-    images: list[Path] = []
-    for path in _files_of(root):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            images.append(path)
-        elif path.suffix.lower() == ".txt" and path.name != "qrels.txt":
-            texts[path.with_suffix("")] = path
+    files = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not any(part[0] == "." for part in path.relative_to(root).parts)
+    ]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    texts = {
+        path.with_suffix(""): path
+        for path in files
+        if path.suffix.lower() == ".txt" and path.stem != "qrels"
+    }
+    if not images or not (has_queries or any(path.with_suffix("") in texts for path in images)):
+        msg = (
+            f"folder {folder} lacks documents.jsonl; expected it with queries.jsonl and qrels.tsv, "
+            "or images with their texts beside them (cat.png, cat.txt)"
+        )
+        raise CorpusError(msg)
+    finder = Images(root, links=False)
     for path in images:
-        where = path.relative_to(root).as_posix()
-        if problem := _image_problem(root, where):
-            rejects.add(where, problem)
-            continue
-        text = None
-        beside = texts.get(path.with_suffix(""))
-        if beside is not None:
-            try:
-                text = beside.read_text(encoding="utf-8-sig").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                rejects.add(where, f"its text {beside.name} cannot be read ({error})")
-                continue
-            if not text:
-                rejects.add(where, f"its text {beside.name} is empty; write one, or delete it")
-                continue
-        doc_id = path.relative_to(root).with_suffix("").as_posix()
-        yield where, Document(doc_id, text, ImageFile(path))
-    with_image = {path.with_suffix("") for path in images}
+        where, beside = path.relative_to(root).as_posix(), texts.get(path.with_suffix(""))
+        try:
+            image = finder.find(where)
+            text = None if beside is None else _text_beside(beside, root)
+            document = Document(where[: -len(path.suffix)], text, image)
+        except CorpusError as error:
+            rejects.add(where, str(error))
+        else:
+            yield where, document
+    named = {path.with_suffix("") for path in images}
     for stem, path in texts.items():
-        if stem not in with_image:
-            rejects.add(
-                path.relative_to(root).as_posix(),
-                "has no image of the same name beside it; rename it, or move it away",
-            )
+        if stem not in named:
+            others = ", ".join(each.name for each in files if each.with_suffix("") == stem)
+            reason = "has no image of the same name beside it; rename it, or move it away"
+            if others != path.name:
+                reason += f". Here are {others}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}"
+            rejects.add(path.relative_to(root).as_posix(), reason)
+
+
+def _text_beside(path: Path, root: Path) -> str:
+    if not path.resolve().is_relative_to(root):
+        msg = f"its text {path.name} lies outside the folder; copy it into the folder"
+        raise CorpusError(msg)
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"its text {path.name} cannot be read ({error})"
+        raise CorpusError(msg) from error
+    if not text:
+        msg = f"its text {path.name} is empty; write one, or delete it"
+        raise CorpusError(msg)
+    return text
 
 
 def _ask_with_texts(parts: Parts) -> dict[str, frozenset[tuple[str, str]]]:
@@ -301,14 +206,7 @@ def _ask_with_texts(parts: Parts) -> dict[str, frozenset[tuple[str, str]]]:
     for document in parts.documents.values():
         if document.text is not None:
             doc_ids.setdefault(document.text, []).append(document.id)
-    queries = {ids[0]: (text, ids) for text, ids in doc_ids.items()}
-    parts.add_queries((ids[0], Query(ids[0], text)) for text, ids in queries.values())
-    parts.add_judgments(
-        (query_id, Judgment(query_id, doc_id, parts.min_grade))
-        for query_id, (_, ids) in queries.items()
-        for doc_id in ids
-    )
-    return {
-        query_id: frozenset((doc_id, "text") for doc_id in ids)
-        for query_id, (_, ids) in queries.items()
-    }
+    for text, ids in doc_ids.items():
+        parts.add_queries([(ids[0], Query(ids[0], text))])
+        parts.add_judgments((ids[0], Judgment(ids[0], each, parts.min_grade)) for each in ids)
+    return {ids[0]: frozenset((each, "text") for each in ids) for ids in doc_ids.values()}

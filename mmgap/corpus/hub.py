@@ -1,43 +1,153 @@
-"""Fetch the files of a corpus from the hub: pinned, resumable, with checksums."""
+"""Files of a data set of the hub: fetched with checksums, and found again in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+from mmgap import paths
 from mmgap.corpus.catalog import CorpusFacts
-from mmgap.corpus.places import FETCHED_FILE, corpus_folder
 from mmgap.errors import CorpusError
+
+FETCHED_FILE = "fetched.json"
+"""Says of a folder that all was fetched, and which files that were."""
+
+SAMPLE_FILE = "sample.json"
+"""Says of a folder how its queries and documents were drawn."""
 
 Report = Callable[[str], None]
 """Told what happens, a line each."""
+
+_CHUNK = 1 << 20
+
+
+# Files that are here
+
+
+def corpus_folder(hub: str) -> Path:
+    """Return the cache's folder of a data set ``owner/name`` of the hub; it may not exist."""
+    return paths.cache_dir() / "corpora" / hub.replace("/", "__")
+
+
+def local_files(name: str, hub: str, path: str | Path | None) -> Path:
+    """Return the folder that a loader of corpus ``name`` reads: the one given, or the fetched."""
+    folder = corpus_folder(hub) if path is None else Path(path).expanduser()
+    if folder.is_dir() and (path is not None or (folder / FETCHED_FILE).is_file()):
+        _refuse_incomplete(name, folder)
+        return folder
+    if path is None:
+        found = "holds a part of it" if folder.is_dir() else "does not exist"
+        msg = (
+            f"corpus {name!r} is not on this machine ({folder} {found}); fetch it with "
+            f"'mmgap corpus fetch {name}', whose --dry-run says what that takes, or name a folder "
+            f"that holds it: {name}@FOLDER"
+        )
+    else:
+        msg = f"corpus {name!r}: {folder} is no folder; expected one with its files"
+    raise CorpusError(msg)
+
+
+def _refuse_incomplete(name: str, folder: Path) -> None:
+    """Refuse a fetched folder in which a file is missing or has another size."""
+    for record in (FETCHED_FILE, SAMPLE_FILE):
+        for file, facts in (_record(folder / record) or {"files": {}})["files"].items():
+            path = folder / file
+            size = path.stat().st_size if path.is_file() else None
+            if size != facts["size"]:
+                found = "is missing" if size is None else f"has {size:,} bytes"
+                msg = (
+                    f"corpus {name!r}: {path} {found}, and {record} says {facts['size']:,} bytes; "
+                    f"delete {folder / record} and fetch again"
+                )
+                raise CorpusError(msg)
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """Return what a fetch noted, or None where there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(each["size"], int) for each in content["files"].values()):
+            raise TypeError  # noqa: TRY301
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"{path} is not what a fetch writes ({error!r}); delete it and fetch again"
+        raise CorpusError(msg) from error
+    return content
+
+
+def by_role(
+    files: Iterable[str], roles: Mapping[str, Sequence[str]], split: str | None = None
+) -> dict[str, list[str]]:
+    """Sort files (paths with ``/``) by role, from the names of their folders or their own.
+
+    ``roles``: role -> names of folders, or beginnings of file names before the first ``-`` or
+    ``.``. Where a folder holds the files of a role by ``split``, that one is taken.
+
+    >>> files = ["corpus/corpus-00000-of-00001.parquet", "query/test-00000-of-00001.parquet"]
+    >>> by_role(files, {"corpus": ["corpus"], "queries": ["query", "queries"]}, "test")
+    {'corpus': ['corpus/corpus-00000-of-00001.parquet'],
+     'queries': ['query/test-00000-of-00001.parquet']}
+    """
+    found: dict[str, list[str]] = {role: [] for role in roles}
+    for file in sorted(files):
+        path = PurePosixPath(file)
+        stem = path.name.split(".")[0].split("-")[0]
+        for role, names in roles.items():
+            in_folder = path.parent.name in names
+            if stem in names or (in_folder and split in {None, stem}):
+                found[role].append(file)
+                break
+    return found
+
+
+def files_below(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """Return the visible files of a folder at any depth, as paths in it with ``/``.
+
+    The records of what was fetched are left out.
+    """
+    found = []
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        hidden = hidden or path.name in {FETCHED_FILE, SAMPLE_FILE}
+        if not hidden and path.suffix.lower() in suffixes and path.is_file():
+            found.append(inside.as_posix())
+    return sorted(found)
+
+
+def read_sample(folder: Path) -> dict[str, Any] | None:
+    """Return how the folder's queries were drawn, or None if it is no sample."""
+    return _record(folder / SAMPLE_FILE)
+
+
+def sampled_name(name: str, folder: Path) -> str:
+    """Return the name of a corpus, which says so if it is a sample."""
+    sample = read_sample(folder)
+    if sample is None:
+        return name
+    return (
+        f"{name}, {sample['queries']} of {sample['of_queries']} queries (seed {sample['seed']}) "
+        "in a smaller pool"
+    )
+
+
+# Fetching
 
 
 def silent(line: str) -> None:
     """Drop what is reported."""
 
 
-_CHUNK = 1 << 20
-
-
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a data set of the hub.
-
-    Parameters
-    ----------
-    path : str
-        In the data set.
-    size : int
-        In bytes.
-    sha256, git_sha1 : str or None
-        Its checksum: large files have the first, small ones the second, that of git.
-    """
+    """A file of a data set; large ones have a sha256, small ones git's checksum."""
 
     path: str
     size: int
@@ -47,15 +157,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class FetchPlan:
-    """What a fetch would load.
-
-    Parameters
-    ----------
-    facts : CorpusFacts
-    revision : str
-        The commit, complete.
-    files : tuple of HubFile
-    """
+    """What a fetch would load, at a complete revision."""
 
     facts: CorpusFacts
     revision: str
@@ -70,20 +172,8 @@ class FetchPlan:
 def plan_fetch(facts: CorpusFacts) -> FetchPlan:
     """Ask the hub what files a corpus has at its pinned revision; nothing is loaded.
 
-    Parameters
-    ----------
-    facts : CorpusFacts
-
-    Returns
-    -------
-    FetchPlan
-        Where the catalogue has the first digits of a commit, the one commit that begins so; where
-        it has none, today's newest.
-
-    Raises
-    ------
-    CorpusError
-        If it is not from the hub, or the hub cannot be reached or has no such data set or commit.
+    Where the catalogue has the first digits of a commit, the one commit that begins so; where it
+    has none, today's newest.
     """
     if not facts.hub:
         how = facts.by_hand or "It comes with mmgap."
@@ -120,21 +210,7 @@ def plan_fetch(facts: CorpusFacts) -> FetchPlan:
 def fetch(facts: CorpusFacts, report: Report = silent) -> Path:
     """Fetch all files of a corpus into the cache; a stopped fetch goes on where it was.
 
-    Parameters
-    ----------
-    facts : CorpusFacts
-    report : callable, optional
-        Told what is loaded.
-
-    Returns
-    -------
-    Path
-        The folder, which loaders find by themselves.
-
-    Raises
-    ------
-    CorpusError
-        If the disk is too small, a checksum is wrong, or the hub fails.
+    Returns the folder, which loaders find by themselves.
     """
     plan = plan_fetch(facts)
     folder = corpus_folder(facts.hub)
@@ -158,13 +234,7 @@ def fetch(facts: CorpusFacts, report: Report = silent) -> Path:
 
 
 def load_file(plan: FetchPlan, file: HubFile, folder: Path) -> Path:
-    """Load one file into a folder and compare its checksum; if it is there, only compare.
-
-    Raises
-    ------
-    CorpusError
-        If the hub fails, or gives something else; then the file is deleted.
-    """
+    """Load one file into a folder and compare its checksum; if it is there, only compare."""
     from huggingface_hub import hf_hub_download
 
     with hub_errors(plan.facts):
@@ -229,14 +299,12 @@ def _is_here(folder: Path, file: HubFile) -> bool:
 
 def _recorded(record: Path, revision: str) -> dict[str, dict]:
     """Return what was fetched before at the same revision: other subsets of the data set."""
-    if not record.is_file():
-        return {}
-    content = json.loads(record.read_text(encoding="utf-8"))
-    if content["revision"] == revision:
-        return content["files"]
+    content = _record(record)
+    if content is None or content.get("revision") == revision:
+        return content["files"] if content else {}
     msg = (
-        f"{record.parent} holds revision {content['revision']}, and {revision} is wanted; delete "
-        "that folder first"
+        f"{record.parent} holds revision {content.get('revision')}, and {revision} is wanted; "
+        "delete that folder first"
     )
     raise CorpusError(msg)
 

@@ -1,4 +1,8 @@
-"""Images of a corpus, read from disk or from a zip when they are needed."""
+"""Images of a corpus, read from disk, a zip or a Parquet file when they are needed.
+
+Whatever is wrong with an image ends in an ``ImageError`` that names it: missing, cut short, no
+image at all, over ``MAX_PIXELS`` pixels, or too long and thin for what models make of it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmgap.errors import ImageError
+from mmgap.errors import CorpusError, ImageError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused; 256 MiB once decoded, Pillow's own limit."""
@@ -30,17 +39,8 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image that is not read yet: a file, or a member of a zip.
+    """An image that is not read yet: a file, or a ``member`` of the zip at ``path``.
 
-    Parameters
-    ----------
-    path : Path
-        The image, or the zip that holds it.
-    member : str or None
-        Name inside the zip; ``None`` where ``path`` is the image itself.
-
-    Examples
-    --------
     >>> ImageFile(Path("images/openmoji.zip"), "1F431.webp").name
     'images/openmoji.zip/1F431.webp'
     """
@@ -55,13 +55,7 @@ class ImageFile:
         return (path if self.member is None else path / self.member).as_posix()
 
     def read_bytes(self) -> bytes:
-        """Return the file as it is on disk.
-
-        Raises
-        ------
-        ImageError
-            If it is missing, unreadable or holds no bytes.
-        """
+        """Return the file as it is on disk."""
         data = self._read_file() if self.member is None else self._read_member(self.member)
         if not data:
             msg = f"image {self.name} is empty (0 bytes); fetch it again or drop it"
@@ -74,11 +68,6 @@ class ImageFile:
         With the ``sha256`` of the bytes that were read before, a file that was overwritten since
         is an error: its vector or score would be stored under the old content.
         For ``short_edge`` see :func:`as_rgb`.
-
-        Raises
-        ------
-        ImageError
-            If it cannot be read, is no image, is cut short or has over ``MAX_PIXELS`` pixels.
         """
         data = self.read_bytes()
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
@@ -92,7 +81,7 @@ class ImageFile:
         except FileNotFoundError as error:
             msg = f"image {self.name} does not exist; check the path (capitals count)"
             raise ImageError(msg) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
             msg = f"image {self.name} cannot be read ({error}); expected a readable file"
             raise ImageError(msg) from error
 
@@ -112,28 +101,78 @@ class ImageFile:
                 f"e.g. {names[:1]}; check the name (capitals count)"
             )
             raise ImageError(msg) from error
-        except (OSError, zipfile.BadZipFile, RuntimeError) as error:
+        except Exception as error:  # a damaged zip can raise anything
             msg = f"image {self.name} cannot be read ({error}); fetch the zip {self.path} again"
             raise ImageError(msg) from error
 
 
-def decode(data: bytes, name: str, short_edge: int | None = None) -> Image.Image:
-    """Return the image in these bytes in RGB, upright, transparency laid on white.
+@dataclass(frozen=True)
+class ParquetImage(ImageFile):
+    """An image that is not read yet: a cell of a Parquet file.
 
-    Parameters
-    ----------
-    data : bytes
-        A whole file in one of ``FORMATS``.
-    name : str
-        What an error calls it.
-    short_edge : int, optional
-        See :func:`as_rgb`.
-
-    Raises
-    ------
-    ImageError
-        If it is no image, is cut short, has more than ``MAX_PIXELS`` pixels or is too thin.
+    The ``column`` holds the bytes of an image file, or a structure with ``bytes`` and ``path``, as
+    the library ``datasets`` writes images; ``group`` and ``row`` in it count from 0. The last few
+    groups read are kept, so images in the order of the file cost one reading of each group.
     """
+
+    column: str = "image"
+    group: int = 0
+    row: int = 0
+
+    @property
+    def name(self) -> str:
+        """File, column, row group and row."""
+        path = Path(self.path).as_posix()
+        return f"{path} (column {self.column!r}, row {self.row} of group {self.group})"
+
+    def read_bytes(self) -> bytes:
+        """Return the image file that the cell holds."""
+        try:
+            path = os.fspath(self.path)
+            cell = _cells(path, version(path), self.group, self.column)[self.row].as_py()
+        except MissingExtraError:
+            raise
+        except Exception as error:  # a damaged file can make pyarrow raise anything
+            msg = f"image {self.name} cannot be read ({error}); fetch the file again"
+            raise ImageError(msg) from error
+        data = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not data:
+            msg = f"image {self.name}: the cell holds no bytes; fetch the file again or drop it"
+            raise ImageError(msg)
+        return data
+
+
+def open_parquet(source: Any, name: str | None = None) -> pq.ParquetFile:
+    """Open a Parquet file, a path or something open, or say what is wrong with it."""
+    try:
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        purpose = "reading Parquet files"
+        raise MissingExtraError(purpose, "corpora") from error
+    try:
+        return pq.ParquetFile(source)
+    except Exception as error:
+        msg = f"{name or source} is no whole Parquet file ({error}); fetch it again"
+        raise CorpusError(msg) from error
+
+
+def child_of(column: pa.Field, name: str) -> bool:
+    """Whether a column holds structures with this part."""
+    import pyarrow as pa
+
+    return pa.types.is_struct(column.type) and column.type.get_field_index(name) >= 0
+
+
+@lru_cache(maxsize=4)
+def _cells(path: str, version: tuple[int, ...], group: int, column: str) -> Any:  # noqa: ARG001
+    """Return a column of a row group; a changed file is read anew."""
+    file = open_parquet(path)
+    leaf = f"{column}.bytes" if child_of(file.schema_arrow.field(column), "bytes") else column
+    return file.read_row_group(group, columns=[leaf])[column]
+
+
+def decode(data: bytes, name: str, short_edge: int | None = None) -> Image.Image:
+    """Return the image in the bytes of a file in one of ``FORMATS``, as :func:`as_rgb` does."""
     too_large = (
         f"image {name} has more than {MAX_PIXELS:,} pixels and may be a decompression bomb; "
         "shrink it, or drop it"

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmgap.corpus.files import Rejects, metadata_of, read_json_lines, read_qrels
 from mmgap.corpus.images import ImageFile
+from mmgap.corpus.reading import (
+    OnError,
+    Rejects,
+    guarded,
+    metadata_of,
+    read_judgments,
+    read_records,
+)
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.errors import CorpusError
 from mmgap.paths import data_dir
@@ -17,60 +24,59 @@ MIN_GRADE = 2
 """A document of grade 2 shows or names the thing asked for; of grade 1, a related thing."""
 
 
+@guarded
 def load_pictograms(
-    split: str = "test", condition: str | None = None, *, language: str = "en"
+    split: str = "test",
+    condition: str | None = None,
+    *,
+    language: str = "en",
+    on_error: OnError = "raise",
 ) -> Corpus:
-    """Load one pool of the bundled corpus with its queries.
+    """Load one pool of the bundled corpus with its queries; relevant documents have grade 2.
 
-    Parameters
-    ----------
-    split : {"train", "calibration", "test"}
-        Encoders were trained on ``train``; fit normalisers on ``calibration``, judge on ``test``.
-    condition : {"style", "concept"} or None
-        ``"style"``: an encoder may know the concept, but no picture of this artist.
-        ``"concept"``: it has seen neither. ``None`` means ``"style"``; ``train`` has no conditions.
-    language : str, default "en"
-        Language of the queries: any file of ``data/pictograms/languages``.
+    Encoders were trained on the split ``train``; fit on ``calibration``, judge on ``test``. Of the
+    condition ``style`` (the default) an encoder may know the concept but no drawing of this artist,
+    of ``concept`` neither; ``train`` has no conditions. ``language`` is that of the queries: any
+    file of ``data/pictograms/languages``.
 
-    Returns
-    -------
-    Corpus
-        A query's relevant documents have grade 2.
-
-    Raises
-    ------
-    CorpusError
-        If the split, condition or language is unknown, or the data folder is missing.
-
-    Examples
-    --------
     >>> load_pictograms("test", "style").name  # doctest: +SKIP
     'pictograms/test/style'
     """
+    rejects = Rejects(on_error)
     condition = _checked_condition(split, condition)
     folder = data_dir() / "pictograms"
     if not folder.is_dir():
         msg = f"{folder} does not exist; work in a clone of mmgap, or point MMGAP_DATA to its data"
         raise CorpusError(msg)
 
-    def in_pool(record: dict[str, Any]) -> bool:
-        return record["split"] == split and record.get("condition") == condition
+    def pool(name: str) -> list[dict[str, Any]]:
+        return [
+            record
+            for _, record in read_records(folder / name, rejects)
+            if record["split"] == split and record.get("condition") == condition
+        ]
 
-    documents = [
-        _document(folder, record) for record in _read(folder, "documents.jsonl") if in_pool(record)
-    ]
-    records = {record["id"]: record for record in _read(folder, "queries.jsonl") if in_pool(record)}
-    source = {query_id: query_id for query_id in records}
+    documents = [_document(folder, record) for record in pool("documents.jsonl")]
+    records = {record["id"]: record for record in pool("queries.jsonl")}
     name = "/".join(["pictograms", split] + ([condition] if condition else []))
     if language != "en":
-        records = _translate(folder, language, records)
-        source = {query_id: record["same_as"] for query_id, record in records.items()}
+        records = _translated(folder, language, records, rejects)
         name += f"/{language}"
     queries = [
         Query(query_id, record["text"], metadata_of(record, "id", "text"))
         for query_id, record in records.items()
     ]
-    return Corpus(name, documents, queries, _qrels(folder, source))
+    asks_like: dict[str, list[str]] = {}  # a translated query stands for one of the file
+    for query_id, record in records.items():
+        asks_like.setdefault(query_id if language == "en" else record["same_as"], []).append(
+            query_id
+        )
+    judgments = [
+        Judgment(query_id, judgment.doc_id, judgment.grade)
+        for _, judgment in read_judgments(folder / "qrels.tsv", rejects)
+        for query_id in asks_like.get(judgment.query_id, ())
+    ]
+    return Corpus(name, documents, queries, Qrels(judgments, MIN_GRADE))
 
 
 def _checked_condition(split: str, condition: str | None) -> str | None:
@@ -100,8 +106,8 @@ def _document(folder: Path, record: dict[str, Any]) -> Document:
     return Document(record["id"], record.get("text"), image, metadata)
 
 
-def _translate(
-    folder: Path, language: str, english: dict[str, dict[str, Any]]
+def _translated(
+    folder: Path, language: str, english: dict[str, dict[str, Any]], rejects: Rejects
 ) -> dict[str, dict[str, Any]]:
     """Return the queries in another language that mean the same as these."""
     path = folder / "languages" / f"{language}.jsonl"
@@ -111,23 +117,6 @@ def _translate(
         raise CorpusError(msg)
     return {
         record["id"]: {**english[record["same_as"]], **record}
-        for record in _read(folder, f"languages/{language}.jsonl")
+        for _, record in read_records(path, rejects)
         if record["same_as"] in english
     }
-
-
-def _qrels(folder: Path, source: dict[str, str]) -> Qrels:
-    """Return the judgments of these queries, each of which stands for a query of the file."""
-    stand_ins: dict[str, list[str]] = {}
-    for query_id, original in source.items():
-        stand_ins.setdefault(original, []).append(query_id)
-    judgments = [
-        Judgment(query_id, judgment.doc_id, judgment.grade)
-        for _, judgment in read_qrels(folder / "qrels.tsv", Rejects())
-        for query_id in stand_ins.get(judgment.query_id, ())
-    ]
-    return Qrels(judgments, MIN_GRADE)
-
-
-def _read(folder: Path, name: str) -> list[dict[str, Any]]:
-    return [record for _, record in read_json_lines(folder / name, Rejects())]

@@ -1,4 +1,4 @@
-"""Fetch a part of a large corpus: some queries, what answers them, and others drawn by lot."""
+"""Fetch a part of a large corpus: some queries, what answers them, and others drawn at random."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from mmgap.corpus.benchmarks import mteb_files
 from mmgap.corpus.catalog import CorpusFacts
-from mmgap.corpus.files import Rejects
-from mmgap.corpus.folder import judgment_of
 from mmgap.corpus.hub import (
+    SAMPLE_FILE,
     FetchPlan,
     Report,
+    corpus_folder,
     hub_errors,
     load_file,
     plan_fetch,
     refuse_full_disk,
     silent,
 )
-from mmgap.corpus.mbeir import ROLES
-from mmgap.corpus.parquet import create_parquet, open_parquet, read_parquet
-from mmgap.corpus.places import SAMPLE_FILE, by_role, corpus_folder
+from mmgap.corpus.images import open_parquet
+from mmgap.corpus.reading import Rejects, guarded, read_judgments
 from mmgap.errors import CorpusError
 
 OTHERS_PER_QUERY = 10
@@ -33,24 +33,11 @@ _Z = 1.959964  # of a normal distribution, 95 % of which lies within
 
 
 def interval_half_width(recall: float, n_query: int) -> float:
-    """Half width of the 95 % interval of a mean over queries, at most.
+    """Half width of the 95 % CI of a mean over queries, at most.
 
     A query's recall is a number from 0 to 1, so its variance is at most ``recall (1 - recall)``,
     which hits (0 or 1) reach.
 
-    Parameters
-    ----------
-    recall : float
-        The mean, from 0 to 1.
-    n_query : int
-
-    Returns
-    -------
-    float
-        1.96 times the standard error; ``recall`` plus or minus this. Smaller is better.
-
-    Examples
-    --------
     >>> round(interval_half_width(0.3, 1000), 4), round(interval_half_width(0.3, 3241), 4)
     (0.0284, 0.0158)
     """
@@ -58,39 +45,24 @@ def interval_half_width(recall: float, n_query: int) -> float:
 
 
 def sample_words(n_query: int, of_queries: int | None, others: int, seed: int) -> list[str]:
-    """Say what a sample is, and what it does to intervals.
+    """Say in lines what a sample of queries, with so many other documents, does to intervals.
 
-    Parameters
-    ----------
-    n_query, of_queries : int
-        Queries drawn, and all of them (``None`` = unknown).
-    others : int
-        Documents drawn by lot beside those that are judged.
-    seed : int
-
-    Returns
-    -------
-    list of str
-        One sentence a line.
-
-    Examples
-    --------
     >>> for line in sample_words(1000, 3241, 10_000, 0): print(line)
-    sample: 1,000 of 3,241 queries, drawn by lot with seed 0; every document that is judged for
-    them is kept, with 10,000 others drawn by lot
+    sample: 1,000 of 3,241 queries, drawn at random with seed 0; every document that is judged for
+    them is kept, with 10,000 others drawn at random
     a smaller pool makes every search easier: no recall of the sample is one of the whole corpus
-    95 % interval of a mean over its queries, at most:
+    95 % CI of a mean over its queries, at most:
       recall 10 %: +- 1.9 points; with all queries 1.0
       recall 30 %: +- 2.8 points; with all queries 1.6
       recall 50 %: +- 3.1 points; with all queries 1.7
     """
     of = "" if of_queries is None else f" of {of_queries:,}"
     lines = [
-        f"sample: {n_query:,}{of} queries, drawn by lot with seed {seed}; every document that is "
-        f"judged for them is kept, with {others:,} others drawn by lot",
+        f"sample: {n_query:,}{of} queries, drawn at random with seed {seed}; every document that "
+        f"is judged for them is kept, with {others:,} others drawn at random",
         "a smaller pool makes every search easier: no recall of the sample is one of the whole "
         "corpus",
-        "95 % interval of a mean over its queries, at most:",
+        "95 % CI of a mean over its queries, at most:",
     ]
     for recall in (0.1, 0.3, 0.5):
         line = f"  recall {recall:.0%}: +- {100 * interval_half_width(recall, n_query):.1f} points"
@@ -100,6 +72,7 @@ def sample_words(n_query: int, of_queries: int | None, others: int, seed: int) -
     return lines
 
 
+@guarded
 def fetch_sample(
     facts: CorpusFacts,
     n_query: int,
@@ -108,33 +81,12 @@ def fetch_sample(
     seed: int = 0,
     report: Report = silent,
 ) -> Path:
-    """Fetch some queries of a corpus with the documents judged for them, and others by lot.
+    """Fetch some queries of a corpus with the documents judged for them, and random others.
 
-    Queries and judgments are loaded whole. Of the documents, first their ids are read, then only
-    the row groups of the remote Parquet files in which a wanted one stands, one after the other.
-
-    Parameters
-    ----------
-    facts : CorpusFacts
-        Of a corpus in mteb's form (``facts.samples``).
-    n_query : int
-        How many queries are drawn; all of them, if there are fewer.
-    others : int, optional
-        How many documents are drawn beside the judged ones. Default: ten for each query.
-    seed : int, default 0
-    report : callable, optional
-        Told what is drawn and loaded.
-
-    Returns
-    -------
-    Path
-        A folder in the corpus' own form; ``sample.json`` in it says how it was drawn. Loaders take
-        it as ``ID@FOLDER`` and name the sample in ``Corpus.name``.
-
-    Raises
-    ------
-    CorpusError
-        If the corpus has another form, ``n_query`` is below 1, or the hub fails.
+    Queries and judgments are loaded whole. Of the documents (``others``: ten for each query by
+    default), first their ids are read, then only the row groups of the remote Parquet files in
+    which a wanted one stands. Returns a folder in the corpus' own form, whose ``sample.json`` says
+    how it was drawn; loaders take it as ``ID@FOLDER`` and name the sample in ``Corpus.name``.
     """
     if not facts.samples:
         msg = (
@@ -146,10 +98,7 @@ def fetch_sample(
         msg = f"a sample of {n_query} queries and {others} others; expected at least 1 and 0"
         raise CorpusError(msg)
     plan = plan_fetch(facts)
-    roles = by_role([file.path for file in plan.files], ROLES, "test")
-    roles["corpus"] = by_role([file.path for file in plan.files], {"corpus": ROLES["corpus"]})[
-        "corpus"
-    ]
+    roles = mteb_files([file.path for file in plan.files], "test")
     if missing := [role for role, files in roles.items() if not files]:
         msg = f"{facts.hub} holds no {', '.join(missing)} files; expected mteb's form"
         raise CorpusError(msg)
@@ -220,7 +169,7 @@ class _Remote:
         """Write these rows, counted from 0 and sorted, to a file here."""
         with self._open() as file:
             first = 0
-            with create_parquet(target, file.schema_arrow) as writer:
+            with _create(target, file.schema_arrow) as writer:
                 for group in range(file.num_row_groups):
                     end = first + file.metadata.row_group(group).num_rows
                     here = rows[(rows >= first) & (rows < end)] - first
@@ -245,13 +194,18 @@ def open_remote(plan: FetchPlan, path: str) -> Any:
 def _judgments(files: Sequence[Path]) -> dict[str, list[str]]:
     """Return the judged documents of each query, in the order of the file."""
     judged: dict[str, list[str]] = {}
-    rejects = Rejects()
     for file in files:
-        for where, row in read_parquet(file):
-            judgment = judgment_of(where, row, rejects)
-            if judgment is not None:
-                judged.setdefault(judgment.query_id, []).append(judgment.doc_id)
+        for _, judgment in read_judgments(file, Rejects()):
+            judged.setdefault(judgment.query_id, []).append(judgment.doc_id)
     return judged
+
+
+def _create(path: Path, schema: Any) -> Any:
+    """Open a new Parquet file for writing, and the folders it lies in."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pq.ParquetWriter(path, schema)
 
 
 def _keep(source: Path, target: Path, key: str, drawn: set[str]) -> Path:
@@ -259,7 +213,7 @@ def _keep(source: Path, target: Path, key: str, drawn: set[str]) -> Path:
     file = open_parquet(source)
     names = {"id": ("id", "_id"), "query-id": ("query-id", "query_id")}[key]
     column = next(name for name in names if name in file.schema_arrow.names)
-    with create_parquet(target, file.schema_arrow) as writer:
+    with _create(target, file.schema_arrow) as writer:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             mask = [str(each) in drawn for each in table[column].to_pylist()]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,20 +23,30 @@ LEGS = ("text", "image")
 """The two modalities of a document, hence the two paths from a query to it."""
 
 
+def _check(kind: str, item: object, **texts: object) -> None:
+    """Raise unless an id is a text that is not empty, and all texts can be written as UTF-8."""
+    if not isinstance(item, str) or not item.strip():
+        msg = f"{kind} id is {item!r}; expected a text that is not empty"
+        raise CorpusError(msg)
+    for name, text in {"id": item, **texts}.items():
+        if text is None or (isinstance(text, str) and text.isascii()):
+            continue
+        if not isinstance(text, str):
+            msg = f"{name} of {kind} {item!r} is a {type(text).__name__}; expected a text"
+            raise CorpusError(msg)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            msg = f"{name} of {kind} {item!r} holds half a character, {text[error.start]!r}"
+            raise CorpusError(msg) from error
+
+
 @dataclass(frozen=True)
 class Document:
-    """One document: a text, an image, or both.
+    """One document: a text, an image (read when it is needed), or both.
 
-    Parameters
-    ----------
-    id : str
-        Unique in its corpus.
-    text : str or None
-        What the text leg sees; ``None`` where the document has no text.
-    image : ImageFile or None
-        What the image leg sees, read when it is needed; ``None`` where there is no image.
-    metadata : mapping of str to str
-        Whatever else is known: domain, style, split, condition, licence, creator ...
+    The id is unique in its corpus. ``metadata`` hold whatever else is known: domain, style, split,
+    licence, creator ...
     """
 
     id: str
@@ -43,28 +54,29 @@ class Document:
     image: ImageFile | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _check("document", self.id, text=self.text, **_named(self.metadata))
+
 
 @dataclass(frozen=True)
 class Query:
-    """One query.
+    """One query; the text is empty where an image alone asks.
 
-    Parameters
-    ----------
-    id : str
-        Unique in its corpus.
-    text : str
-        Empty where an image alone asks.
-    metadata : mapping of str to str
-        Its class, domain, phrasing, split ...
-    image : ImageFile or None
-        Of a query that asks with an image too. Encoders and strategies of mmgap ask with texts, so
-        loaders hand out such queries on request only, see :func:`mmgap.corpus.load_mbeir`.
+    ``metadata`` hold its class, domain, phrasing, split ... Encoders and strategies ask with texts,
+    so loaders hand out queries with an ``image`` on request only.
     """
 
     id: str
     text: str
     metadata: Mapping[str, str] = field(default_factory=dict)
     image: ImageFile | None = None
+
+    def __post_init__(self) -> None:
+        _check("query", self.id, text=self.text, **_named(self.metadata))
+
+
+def _named(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {f"{name!r}": value for name, value in metadata.items()}
 
 
 @dataclass(frozen=True)
@@ -75,24 +87,21 @@ class Judgment:
     doc_id: str
     grade: int
 
+    def __post_init__(self) -> None:
+        _check("query", self.query_id)
+        _check("document", self.doc_id)
+        if isinstance(self.grade, bool) or not isinstance(self.grade, Integral):
+            pair = f"{self.doc_id!r} for {self.query_id!r}"
+            msg = f"grade of {pair} is {self.grade!r}; expected a whole number"
+            raise CorpusError(msg)
+
 
 class Qrels(Mapping[str, Mapping[str, int]]):
     """Graded judgments, as ``qrels[query_id][doc_id] -> grade``.
 
-    Parameters
-    ----------
-    judgments : iterable of Judgment
-    min_grade : int, default 1
-        Lowest grade that counts as relevant in measures that know only relevant and not relevant
-        (recall, hit, MRR). nDCG uses the grades themselves.
+    ``min_grade`` is the lowest grade that counts as relevant in measures that know only relevant
+    and not relevant (recall, hit, MRR); nDCG uses the grades themselves.
 
-    Raises
-    ------
-    CorpusError
-        If one query and document are judged twice with different grades.
-
-    Examples
-    --------
     >>> qrels = Qrels([Judgment("q1", "d1", 2), Judgment("q1", "d2", 1)], min_grade=2)
     >>> qrels["q1"]["d2"], qrels.relevant("q1")
     (1, frozenset({'d1'}))
@@ -133,30 +142,16 @@ class Qrels(Mapping[str, Mapping[str, int]]):
 class Corpus:
     """Documents, the queries asked of them, and the judgments between the two.
 
-    Parameters
-    ----------
-    name : str
-        Says what it is in tables and captions, e.g. ``"pictograms/test/style"``.
-    documents : sequence of Document
-        The pool: every query is searched against all of them.
-    queries : sequence of Query
-    qrels : Qrels
-    skipped : mapping of str to str
-        Items left out because they could not be used, each with the reason.
-    left_out : mapping of str to frozenset of (str, str)
-        Query id -> pairs of document id and leg that do not count for this query: no measure sees
-        their scores. Needed where a query would meet itself, such as a caption that is also a
-        document's text. A leg that hides a document which the other leg still shows takes no part
-        in rankings, see ``Vectors.ranked_legs``; a document hidden from both is not in the pool.
+    The documents are the pool: every query is searched against all of them. Ids are unique, and
+    judgments name documents that are there. If any query is judged, every one has a relevant
+    document; without any judgment (or query) whatever needs none still works, see ``judged``.
 
-    Raises
-    ------
-    CorpusError
-        If an id occurs twice, a judgment or a pair left out names an unknown item, or a query has
-        no relevant document.
+    ``skipped``: items left out because they could not be used, each with the reason.
+    ``left_out``: query id -> pairs of document id and leg that do not count for this query: no
+    measure sees their scores. Needed where a query would meet itself, such as a caption that is
+    also a document's text. A leg that hides a document which the other leg still shows takes no
+    part in rankings, see ``Vectors.ranked_legs``; one hidden from both is not in the pool.
 
-    Examples
-    --------
     >>> corpus = Corpus(
     ...     "two cats",
     ...     documents=[Document("d1", "a black cat"), Document("d2", "a white cat")],
@@ -177,7 +172,7 @@ class Corpus:
     def __post_init__(self) -> None:
         _refuse_duplicates("document", self.name, (document.id for document in self.documents))
         _refuse_duplicates("query", self.name, (query.id for query in self.queries))
-        for query in self.queries:
+        for query in self.queries if self.judged else ():
             if not self.qrels.relevant(query.id):
                 msg = (
                     f"query {query.id!r} of corpus {self.name!r} has no relevant document "
@@ -186,7 +181,7 @@ class Corpus:
                 )
                 raise CorpusError(msg)
         known = set(self.doc_ids)
-        for query in self.queries:
+        for query in self.queries if self.judged else ():
             unknown = sorted(set(self.qrels[query.id]) - known)
             if unknown:
                 msg = (
@@ -200,6 +195,20 @@ class Corpus:
     def __repr__(self) -> str:
         n_documents, n_queries = len(self.documents), len(self.queries)
         return f"{type(self).__name__}({self.name!r}, {n_documents} documents, {n_queries} queries)"
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are queries with judgments, which recall and whatever is fitted need."""
+        return len(self.qrels) > 0 and len(self.queries) > 0
+
+    def require_judgments(self, purpose: str) -> None:
+        """Raise a CorpusError in one line if there are none."""
+        if not self.judged:
+            msg = (
+                f"corpus {self.name!r} has no judgments, and {purpose} needs them; add qrels.tsv "
+                "(query id, 0, document id, grade). Score distributions and gap need none"
+            )
+            raise CorpusError(msg)
 
     @cached_property
     def doc_ids(self) -> tuple[str, ...]:
@@ -220,7 +229,7 @@ class Corpus:
         return self.documents[self.position(doc_id)]
 
     def position(self, doc_id: str) -> int:
-        """Return the place of the document with this id in ``documents``."""
+        """Return the position of the document with this id in ``documents``."""
         return self._position[doc_id]
 
     @cached_property
@@ -228,11 +237,8 @@ class Corpus:
         """Texts that several documents share, each with the ids of those documents.
 
         Encoders and rerankers of texts cannot tell such documents apart, so their scores are
-        exactly tied. Texts are compared character by character. In EDIS half of all documents
-        share their headline with another one.
+        exactly tied. In EDIS half of all documents share their headline with another one.
 
-        Examples
-        --------
         >>> documents = [Document("d1", "a cat"), Document("d2", "a dog"), Document("d3", "a cat")]
         >>> qrels = Qrels([Judgment("q1", "d1", 1)])
         >>> dict(Corpus("three", documents, [Query("q1", "cat")], qrels).equal_texts)
@@ -287,30 +293,20 @@ class Corpus:
                 )
                 raise CorpusError(msg)
             for doc_id, leg in pairs:
-                if doc_id not in known or leg not in LEGS:
+                if doc_id not in known or not isinstance(leg, str):
                     msg = (
                         f"left_out of query {query_id!r} in corpus {self.name!r} names "
-                        f"{(doc_id, leg)}; expected pairs of a document's id and one of {LEGS}"
+                        f"{(doc_id, leg)}; expected pairs of a document's id and a leg"
                     )
                     raise CorpusError(msg)
 
     def sample(self, n_query: int, *, seed: int = 0) -> Self:
-        """Draw queries by lot, with the documents that they have judgments for.
+        """Draw ``n_query`` queries at random, with the documents that they have judgments for.
 
         To try something quickly: the pool is smaller than the whole, so every search is easier and
         no number of it is a result.
-
-        Parameters
-        ----------
-        n_query : int
-            All of them, if there are fewer.
-        seed : int, default 0
-
-        Raises
-        ------
-        CorpusError
-            If ``n_query`` is below 1.
         """
+        self.require_judgments("a sample of its queries")
         if n_query < 1:
             msg = f"a sample of {n_query} queries of {self.name!r}; expected at least 1"
             raise CorpusError(msg)

@@ -1,81 +1,151 @@
-"""Load a model of transformers or sentence-transformers whole, or say why not."""
+"""From a name to a model: what the name means, and what must be settled before it is loaded.
+
+Encoders and rerankers are named alike: a catalogue id, a hub id, a folder, or ``ID@FOLDER``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmgap._compat import ensure_torchvision
-from mmgap.errors import EncoderError, MissingExtraError, MmgapError
+from mmgap.encoders.catalog import ModelFacts, all_models, nearest_names
+from mmgap.encoders.files import one_error
+from mmgap.errors import EncoderError, MissingExtraError, NonCommercialWarning
+
+_LIBRARIES = {"open-clip": "open_clip", "onnx": "onnxruntime"}
+
+_warned: set[str] = set()
 
 
-def is_stop(error: BaseException) -> bool:
-    """Tell a wish to stop from what a library raises, which may be a panic of Rust."""
-    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+def load_model(
+    name: str,
+    kind: str,
+    backends: Mapping[str, str],
+    backend_of_unknown: Callable[[str, Path | None], str],
+    options: dict[str, Any],
+) -> Any:
+    """Load an encoder or reranker by name, for ``load_encoder`` and ``load_reranker``.
 
-
-@contextmanager
-def loading(name: str, folder: Path, *, unused: str | None = None) -> Iterator[None]:
-    """Name the model in whatever a library raises, and leave none of its weights at random.
-
-    Where a file lacks weights, transformers fills the gap with random numbers and only says so in
-    its log; sentence-transformers calls it inside.
-
-    Parameters
-    ----------
-    name : str
-        The model, for the message.
-    folder : Path
-        Where its files are.
-    unused : str or None
-        A part of the model that may lack weights since nothing is read off it, such as
-        ``"pooler"``.
-
-    Raises
-    ------
-    EncoderError
-        If the model cannot be loaded, or not all of its weights are there.
-    MissingExtraError
-        If a library is missing.
+    ``kind`` is ``"encoder"`` or ``"reranker"``; ``backends`` says for each backend where its class
+    is, as ``"module:Class"``, imported only here, since each brings heavy libraries along.
     """
-    ensure_torchvision()
-    from transformers import PreTrainedModel
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # it would stay in every notebook's output
-    load = PreTrainedModel.__dict__["from_pretrained"]
-    missing: set[str] = set()
-
-    def watched(cls: type[PreTrainedModel], *args: Any, **options: Any) -> Any:
-        wants_info = options.pop("output_loading_info", False)
-        model, info = load.__func__(cls, *args, output_loading_info=True, **options)
-        missing.update(key for key in info["missing_keys"] if unused not in key.split("."))
-        return (model, info) if wants_info else model
-
-    PreTrainedModel.from_pretrained = classmethod(watched)
-    try:
-        yield
-    except (MmgapError, MissingExtraError):
-        raise
-    except ImportError as error:  # torchvision for videos, sentencepiece for SigLIP's tokenizer
-        purpose = f"{name!r} ({str(error).strip().splitlines()[0]})"
-        raise MissingExtraError(purpose, "vlm") from error
-    except BaseException as error:  # damaged files can make a loader raise anything
-        if is_stop(error):
-            raise
+    model_id, folder = split_name(str(name))
+    facts = next((each for each in all_models() if each.id == model_id), None)
+    if facts is None:
+        backend = backend_of_unknown(model_id, folder)
+    elif facts.is_reranker != (kind == "reranker"):
         msg = (
-            f"{name!r} ({folder}) cannot be loaded: {error}. Expected the files that "
-            "save_pretrained writes: config.json, model.safetensors, tokenizer and processor"
-        )
-        raise EncoderError(msg) from error
-    finally:
-        PreTrainedModel.from_pretrained = load
-    if missing:
-        msg = (
-            f"{name!r} ({folder}) lacks {len(missing)} of the model's weights, such as "
-            f"{min(missing)}; they would be random numbers. Expected a complete checkpoint: of a "
-            "reranker with its score head, of adapters with their base model"
+            f"{model_id!r} is a reranker: it scores pairs and has no vectors; use load_reranker"
+            if facts.is_reranker
+            else f"{model_id!r} is an encoder: it gives vectors and scores no pairs; "
+            "use load_encoder"
         )
         raise EncoderError(msg)
+    else:
+        _settle_terms(facts, options)
+        backend = facts.backend
+        options["facts"] = facts
+    if folder is not None:
+        options["folder"] = folder
+    library = _LIBRARIES.get(backend)
+    if library is not None and find_spec(library) is None:  # said before anything is downloaded
+        purpose = f"A model run by {library}"
+        raise MissingExtraError(purpose, extra=backend)
+    return _build(_class_at(backends[backend]), model_id, options)
+
+
+def _class_at(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def unknown_name(name: str, kind: str) -> EncoderError:
+    """Return the error for a name that no model, folder or hub id can have."""
+    known = [facts.id for facts in all_models() if facts.is_reranker == (kind == "reranker")]
+    return EncoderError(
+        f"{name!r} is neither a folder nor a hub id (owner/model), and no {kind} is called so"
+        f"{nearest_names(name, known)}"
+    )
+
+
+def split_name(name: str) -> tuple[str, Path | None]:
+    """Split ``"ID@FOLDER"``, the model ID with its files in FOLDER; no existing path is split.
+
+    >>> split_name("jinaai/jina-clip-v2@.")[0], split_name("mini-clip")
+    ('jinaai/jina-clip-v2', ('mini-clip', None))
+    """
+    model_id, at, path = name.partition("@")
+    if not at or Path(name).expanduser().is_dir():
+        return name, None
+    folder = Path(path).expanduser()
+    if not model_id or not path or not folder.is_dir():
+        msg = (
+            f"{name!r} names the folder {path!r}, which does not exist; expected ID@FOLDER, where "
+            "FOLDER holds the files of model ID"
+        )
+        raise EncoderError(msg)
+    return model_id, folder
+
+
+def is_hub_like(model_id: str) -> bool:
+    """Tell whether a name has the form of a hub id: owner/model.
+
+    >>> is_hub_like("openai/clip-vit-base-patch32"), is_hub_like("./models/mine")
+    (True, False)
+    """
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", model_id) is not None
+
+
+def check_trust(name: str, revision: str | None, *, trust: bool, local: bool) -> None:
+    """Refuse to run code of a hub id unless its commit is named."""
+    if trust and revision is None and not local:
+        msg = f"trust_remote_code for {name!r} needs a revision: the commit whose code you read"
+        raise EncoderError(msg)
+
+
+def _settle_terms(facts: ModelFacts, options: Mapping[str, Any]) -> None:
+    """Refuse code from the hub that nobody trusts; note a licence against commercial use, once."""
+    trusted = options.get("trust_remote_code") and options.get("revision")
+    if facts.remote_code and not trusted:
+        instead = f"take {facts.alternative!r} instead, or " if facts.alternative else ""
+        msg = (
+            f"{facts.id!r} runs only with Python code from the hub; {instead}read that code and "
+            "pass trust_remote_code=True and the revision that you read"
+        )
+        raise EncoderError(msg)
+    if facts.commercial is False and facts.id not in _warned:
+        _warned.add(facts.id)
+        warnings.warn(
+            f"{facts.id} is under {facts.licence}: no commercial use. "
+            "'mmgap models --licence commercial' lists models that allow it",
+            NonCommercialWarning,
+            stacklevel=4,
+        )
+
+
+def _build(backend: Callable[..., Any], name: str, options: dict[str, Any]) -> Any:
+    """Make a model with a backend; where the name or an option is wrong, say what there is."""
+    parameters = inspect.signature(backend).parameters
+    if unknown := [option for option in options if option not in parameters]:
+        known = ", ".join(p for p in list(parameters)[1:] if p not in {"folder", "facts"})
+        msg = f"{name!r} takes no option {unknown[0]!r}; its options are: {known or 'none'}"
+        raise EncoderError(msg)
+    try:
+        with one_error(
+            f"{name!r} cannot be loaded with these files and options",
+            "Check the options, or download the files again",
+        ):
+            return backend(name, **options)
+    except EncoderError as error:
+        fetched = "facts" not in options and "folder" not in options
+        hint = nearest_names(name, [facts.id for facts in all_models()])
+        if not fetched or not isinstance(error.__cause__, OSError) or "?" not in hint:
+            raise
+        msg = f"{error}{hint}"
+        raise EncoderError(msg) from error.__cause__

@@ -21,10 +21,9 @@ from torch import nn
 
 from mmgap import paths
 from mmgap._compat import ensure_torchvision
-from mmgap.encoders.base import EncoderInfo, Role
-from mmgap.encoders.checkpoint import fingerprint
-from mmgap.encoders.st_inputs import rgb
-from mmgap.encoders.st_text import check_texts
+from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role, rgb
+from mmgap.encoders.catalog import ModelFacts
+from mmgap.encoders.files import fingerprint, one_error, sha256
 from mmgap.errors import EncoderError, MissingExtraError
 
 MINI_IDS = ("mini-clip", "mini-siglip", "mini-aligned", "mini-untrained")
@@ -42,13 +41,8 @@ _RECIPE = "1"  # raise when preprocessing changes, so that cached vectors are ma
 class MiniModel(nn.Module):
     """Image tower and the two heads; sentence vectors come in ready-made.
 
-    Parameters
-    ----------
-    dim : int
-        Length of the shared space.
-    locked_text : bool
-        True leaves the sentence vectors as they are (the image tower comes to them, as in LiT and
-        Nomic Embed Vision); ``dim`` must then be 384.
+    ``dim`` is the length of the shared space. ``locked_text`` leaves the sentence vectors as they
+    are (the image tower comes to them, as in LiT and Nomic Embed Vision); ``dim`` is then 384.
     """
 
     def __init__(self, dim: int, *, locked_text: bool = False) -> None:
@@ -124,44 +118,25 @@ class SentenceTower:
         return nn.functional.normalize(mean, dim=1)
 
 
-class MiniEncoder:
-    """One of the bundled encoders, behind the :class:`~mmgap.encoders.base.Encoder` protocol.
+class MiniEncoder(BaseEncoder):
+    """One of the bundled encoders, ``name`` of ``MINI_IDS``.
 
-    Make one with :meth:`load`. It runs on the CPU, in float32: about 400 images a second on two
-    cores.
+    It runs on the CPU, in float32: about 400 images a second on two cores. ``folder`` holds
+    ``model.safetensors`` and ``config.json``, or a folder of that name with them; by default the
+    bundled ``data/models``.
     """
 
-    def __init__(self, model: MiniModel, sentence_tower: SentenceTower, info: EncoderInfo) -> None:
-        if info.image_size is None:
-            msg = f"encoder {info.id!r} does not say its image size"
-            raise EncoderError(msg)
-        self._model = model.eval()
-        self._sentence_tower = sentence_tower
-        self._side = info.image_size
-        self.info = info
-
-    @classmethod
-    def load(cls, name: str, models_dir: Path | None = None) -> MiniEncoder:
-        """Load a bundled encoder by name.
-
-        Parameters
-        ----------
-        name : str
-            One of ``MINI_IDS``.
-        models_dir : Path, optional
-            Folder that holds ``<name>/model.safetensors`` and ``config.json``; by default the
-            bundled ``data/models``.
-
-        Raises
-        ------
-        EncoderError
-            If the weights are missing or do not fit the configuration.
-        MissingExtraError
-            If the text tower is not installed.
-        """
+    def __init__(
+        self,
+        name: str,
+        *,
+        folder: Path | None = None,
+        facts: ModelFacts | None = None,
+    ) -> None:
         from safetensors.torch import load_file
 
-        folder = (models_dir or paths.data_dir() / "models") / name
+        folder = Path(folder or paths.data_dir() / "models")
+        folder = folder if folder.name == name else folder / name
         weights = folder / "model.safetensors"
         if not weights.is_file():
             msg = (
@@ -170,68 +145,45 @@ class MiniEncoder:
                 "data folder"
             )
             raise EncoderError(msg)
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        model = MiniModel(config["dim"], locked_text=config["locked_text"])
-        try:
-            model.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
-        except RuntimeError as error:
-            msg = f"the weights of {name!r} do not fit its config.json: {error}"
-            raise EncoderError(msg) from error
-        made_of = hashlib.sha256(
-            f"{_RECIPE} {MINILM_SHA256} {_sha256(weights)} {config['image_size']}".encode()
-        ).hexdigest()
-        info = EncoderInfo(
-            id=name,
-            fingerprint=made_of,
-            backend="mini",
-            dim=config["dim"],
-            licence="Apache-2.0",
-            logit_scale=float(model.log_logit_scale.detach().exp()),
-            logit_bias=float(model.logit_bias.detach()) if config["loss"] == "sigmoid" else None,
-            max_text_tokens=MAX_TEXT_TOKENS,
-            image_size=config["image_size"],
-        )
-        return cls(model, SentenceTower(), info)
+        with one_error(f"the weights of {name!r} do not fit its config.json", "Restore both"):
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+            self._model = MiniModel(config["dim"], locked_text=config["locked_text"]).eval()
+            self._model.load_state_dict({k: v.float() for k, v in load_file(weights).items()})
+            side = config["image_size"]
+            made_of = f"{_RECIPE} {MINILM_SHA256} {sha256(weights)} {side}"
+            has_bias = config["loss"] == "sigmoid"
+            self.info = EncoderInfo(
+                id=name,
+                fingerprint=hashlib.sha256(made_of.encode()).hexdigest(),
+                backend="mini",
+                dim=config["dim"],
+                licence="Apache-2.0" if facts is None else facts.licence,
+                logit_scale=float(self._model.log_logit_scale.detach().exp()),
+                logit_bias=float(self._model.logit_bias.detach()) if has_bias else None,
+                max_text_tokens=MAX_TEXT_TOKENS,
+                image_size=side,
+            )
+        self._sentence_tower = SentenceTower()
 
     @torch.inference_mode()
-    def encode_text(
-        self,
-        texts: Sequence[str],
-        *,
-        role: Role = "document",  # noqa: ARG002 - queries and documents are read alike here
-        batch_size: int = 64,
-        normalize: bool = True,
-    ) -> np.ndarray:
-        """Return float32 vectors of shape (n_text, dim), in the order given."""
-        texts = check_texts(texts)
+    def _text_rows(self, texts: list[str], role: Role, batch_size: int) -> np.ndarray:  # noqa: ARG002
         batches = [
             self._model.text_embeddings(self._sentence_tower(texts[start : start + batch_size]))
             for start in range(0, len(texts), batch_size)
         ]
-        return self._to_array(batches, normalize)
+        return torch.cat(batches).numpy()
+
+    def _prepare(self, image: Image.Image) -> np.ndarray:
+        return square_array([image], self.info.image_size or 0)
 
     @torch.inference_mode()
-    def encode_images(
-        self,
-        images: Sequence[Image.Image],
-        *,
-        batch_size: int = 64,
-        normalize: bool = True,
-    ) -> np.ndarray:
-        """Return float32 vectors of shape (n_image, dim), in the order given."""
-        batches = [
-            self._model.image_embeddings(
-                to_pixels(square_array(images[start : start + batch_size], self._side))
-            )
-            for start in range(0, len(images), batch_size)
-        ]
-        return self._to_array(batches, normalize)
+    def _image_rows(self, images: list[np.ndarray]) -> np.ndarray:
+        return self._model.image_embeddings(to_pixels(np.concatenate(images))).numpy()
 
-    def _to_array(self, batches: list[torch.Tensor], normalize: bool) -> np.ndarray:
-        if not batches:
-            return np.empty((0, self.info.dim), dtype=np.float32)
-        vectors = torch.cat(batches)
-        return (nn.functional.normalize(vectors, dim=1) if normalize else vectors).numpy()
+    def _finish(self, rows: Any, *, normalize: bool) -> np.ndarray:
+        if len(rows) and normalize:
+            return nn.functional.normalize(torch.from_numpy(rows), dim=1).numpy()
+        return super()._finish(rows, normalize=normalize)
 
 
 def square_array(images: Sequence[Image.Image], side: int) -> np.ndarray:
@@ -265,8 +217,3 @@ def to_pixels(squares: np.ndarray) -> torch.Tensor:
     """Scale uint8 squares (n, side, side, 3) as EfficientNet-Lite expects: ``(x - 127) / 128``."""
     pixels = torch.from_numpy(squares).permute(0, 3, 1, 2).to(torch.float32)
     return ((pixels - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,20 @@
 """How good a run is: measures that know ties, intervals, tests, tables, files of others."""
 
-from mmgap.evaluation.differences import difference_table
-from mmgap.evaluation.exchange import (
+from mmgap.evaluation.measures import (
+    OverTies,
+    TieGroups,
+    average_precision,
+    decided_by_ties,
+    expected_measure,
+    hit,
+    mrr,
+    ndcg,
+    parse_measure,
+    recall,
+    tied_at,
+)
+from mmgap.evaluation.runs import (
+    Run,
     as_qrels,
     as_run,
     read_qrels,
@@ -10,52 +23,30 @@ from mmgap.evaluation.exchange import (
     write_qrels,
     write_run,
 )
-from mmgap.evaluation.measures import (
-    average_precision,
-    evaluate,
-    hit,
-    mrr,
-    ndcg,
-    parse_measure,
-    recall,
-    tied_at,
-)
-from mmgap.evaluation.runs import Run
 from mmgap.evaluation.significance import (
     bootstrap_interval,
+    differs,
     effect_size,
     holm,
     randomisation_test,
+    verdict,
 )
-from mmgap.evaluation.table import format_table, recall_table
-from mmgap.evaluation.tie_detector import (
-    TieReport,
-    TieWarning,
-    decided_by_ties,
-    detect_ties,
-    detect_ties_in_runs,
-    detect_ties_in_table,
-)
-from mmgap.evaluation.tie_groups import OverTies, TieGroups
-from mmgap.evaluation.verdict import verdict
+from mmgap.evaluation.tables import difference_table, evaluate, format_table, recall_table
 
 __all__ = [
     "OverTies",
     "Run",
     "TieGroups",
-    "TieReport",
-    "TieWarning",
     "as_qrels",
     "as_run",
     "average_precision",
     "bootstrap_interval",
     "decided_by_ties",
-    "detect_ties",
-    "detect_ties_in_runs",
-    "detect_ties_in_table",
     "difference_table",
+    "differs",
     "effect_size",
     "evaluate",
+    "expected_measure",
     "format_table",
     "hit",
     "holm",

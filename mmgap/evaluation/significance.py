@@ -1,7 +1,13 @@
-"""How far a mean over queries could be from chance: intervals, tests and sizes of effects.
+"""How far a mean over queries could be from chance: intervals, tests, sizes of effects, one rule.
 
-What is compared is always paired: both methods answer the same queries, and the values are their
-differences, one per query.
+What is compared is paired: both methods answer the same queries, and the values are their
+differences, of shape (n_query, ...), one column per comparison; columns share each random draw.
+MmgapError where there is no query or a value is not finite.
+
+**The rule of this project**: a difference counts when its paired randomisation test, after Holm's
+correction over the comparisons shown together, is below .05 (:func:`differs`); the 95 % CI says how
+large it is; a claim about a smallest difference that matters is undecided where the interval lies
+on both sides of it (:func:`verdict`).
 """
 
 from __future__ import annotations
@@ -9,6 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from mmgap.errors import MmgapError
+
+ALPHA = 0.05
+"""Level of every test."""
 
 _CHUNK = 4_000_000  # weights held at once: 32 MB
 _SLACK = 1e-12  # sums that differ by less, relative to what is summed, count as equal
@@ -21,37 +30,12 @@ def bootstrap_interval(
     level: float = 0.95,
     n_resamples: int = 10_000,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap interval of a mean over queries.
+    """Percentile bootstrap interval of means over queries: low and high, each of shape (...).
 
-    Queries are drawn anew with replacement; all columns share each draw, so that columns measured
-    on the same queries stay paired.
+    Queries are drawn anew with replacement. Both bounds equal the mean where all values are equal,
+    which happens by chance with few queries. Efron and Tibshirani, "An Introduction to the
+    Bootstrap", 1993, Sec. 13.3.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_query, ...)
-        One value per query and column.
-    rng : numpy.random.Generator
-    level : float, default 0.95
-        Share of the resampled means inside the interval.
-    n_resamples : int, default 10_000
-
-    Returns
-    -------
-    low, high : ndarray of shape (...)
-        Bounds of the mean of each column, within the range of its values. Wider = less certain.
-        Both equal the mean where all values are equal, which happens by chance with few queries.
-
-    Raises
-    ------
-    ValueError
-        If there is no query, a value is not finite, or ``level`` is not between 0 and 1.
-
-    References
-    ----------
-    .. [1] Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, Sec. 13.3.
-
-    Examples
-    --------
     100 queries, half of them answered: the interval is close to 0.5 plus or minus 1.96 x 0.05.
 
     >>> low, high = bootstrap_interval(np.repeat([0.0, 1.0], 50), rng=np.random.default_rng(0))
@@ -80,52 +64,18 @@ def randomisation_test(
     rng: np.random.Generator | None = None,
     n_resamples: int = 10_000,
 ) -> np.ndarray:
-    """Test by random signs whether a mean paired difference could be chance.
+    """Two-sided p of mean paired differences by random signs: shape (...), in (0, 1].
 
-    If two methods were alike, each query's difference could as well have the other sign. The
-    p-value is the share of all ways to set the signs in which the mean is at least as far from 0
-    as the mean that was found.
+    If two methods were alike, each query's difference could as well have the other sign: p is the
+    fraction of all ways to set the signs in which the mean is at least as far from 0 as the mean
+    found. Smucker, Allan and Carterette, CIKM 2007, Sec. 3.1.
 
-    Parameters
-    ----------
-    differences : ndarray of shape (n_query, ...)
-        One value per query and column: one method's measure less the other's, on the same queries.
-    rng : numpy.random.Generator or None
-        Of the signs; None is ``default_rng(0)``. Not used where the test is exact.
-    n_resamples : int, default 10_000
-        Ways drawn at random where there are more than this many: the smallest p-value is then
-        1 / (n_resamples + 1). Raise it where Holm's correction over many rows needs smaller ones.
+    Queries whose difference is 0 play no part. With n others there are 2^n ways; if these are no
+    more than ``n_resamples`` all are tried and p is exact, else p is (1 + b) / (1 + n_resamples)
+    with b the drawn ways that reach the mean found (Phipson and Smyth 2010). Raise ``n_resamples``
+    where Holm's correction over many rows needs smaller values. ``rng`` defaults to
+    ``default_rng(0)``. A small p says nothing about size, see :func:`effect_size`.
 
-    Returns
-    -------
-    p : ndarray of shape (...)
-        Two-sided, in (0, 1]; smaller = harder to explain by chance. 1 where all differences are 0.
-        Unchanged by a factor and by exchanging the two methods.
-
-    Raises
-    ------
-    ValueError
-        If there is no query, a value is not finite, or ``n_resamples`` is less than 1.
-
-    Notes
-    -----
-    Queries whose difference is 0 have no sign and play no part. With n other queries there are
-    2^n ways; if these are no more than ``n_resamples`` they are all tried and p is exact, else p
-    is (1 + b) / (1 + n_resamples) with b the drawn ways that reach the mean found. (With 10,000,
-    exact up to 13 queries.) Columns share their random signs.
-
-    The test needs no normal distribution. It assumes that queries are independent; a small p says
-    nothing about the size of the difference, see :func:`effect_size`.
-
-    References
-    ----------
-    .. [1] Smucker, Allan and Carterette, "A Comparison of Statistical Significance Tests for
-       Information Retrieval Evaluation", CIKM 2007, Sec. 3.1.
-    .. [2] Phipson and Smyth, "Permutation P-values Should Never Be Zero", Stat. Appl. Genet. Mol.
-       Biol. 2010 (the 1 that is added).
-
-    Examples
-    --------
     All five differences are positive: 2 of the 32 ways are as extreme.
 
     >>> float(randomisation_test(np.array([0.1, 0.2, 0.1, 0.3, 0.2])))
@@ -155,31 +105,11 @@ def randomisation_test(
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Adjust p-values for the number of comparisons made, by Holm's step-down method.
+    """Adjust the p-values of one family of comparisons, in any order, by Holm's step-down method.
 
-    Parameters
-    ----------
-    p : ndarray of shape (n_comparison,)
-        One p-value per comparison of the same family, in [0, 1], in any order.
+    Comparisons whose value is at most alpha may all be called significant: the probability of one
+    or more false ones is at most alpha, however they depend on each other (Holm 1979).
 
-    Returns
-    -------
-    adjusted : ndarray of shape (n_comparison,)
-        In [0, 1], never below ``p``, in the same order of size. Comparisons whose value is at most
-        alpha may all be called significant: the chance of one or more false ones is at most alpha,
-        however the comparisons depend on each other.
-
-    Raises
-    ------
-    ValueError
-        If ``p`` does not have one axis or a value is not between 0 and 1.
-
-    References
-    ----------
-    .. [1] Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scand. J. Statist. 1979.
-
-    Examples
-    --------
     Sorted, the values are multiplied by 3, 2 and 1, and none may be smaller than the one before.
 
     >>> holm(np.array([0.01, 0.04, 0.03]))
@@ -197,41 +127,11 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def effect_size(differences: np.ndarray) -> np.ndarray:
-    """Mean paired difference in units of its standard deviation over queries: Cohen's d_z.
+    """Cohen's d_z: the mean paired difference over its standard deviation (over n - 1).
 
-    Parameters
-    ----------
-    differences : ndarray of shape (n_query, ...)
-        As in :func:`randomisation_test`.
-
-    Returns
-    -------
-    d_z : ndarray of shape (...)
-        Without unit and bound; positive where the mean is. 0.2, 0.5 and 0.8 are by convention a
-        small, a medium and a large effect. Unlike p it does not grow with the number of queries.
-        Unchanged by a positive factor. 0 where all differences are 0, infinite where all are the
-        same other number, NaN for a single query.
-
-    Raises
-    ------
-    ValueError
-        If there is no query or a value is not finite.
-
-    Notes
-    -----
-    The standard deviation has n - 1 in its denominator, so d_z times the root of n is the t of the
-    paired t-test. It is not the d of two independent samples, which divides by the spread of the
-    values and not of their differences.
-
-    References
-    ----------
-    .. [1] Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988, Sec. 2.3.
-    .. [2] Sakai, "Statistical Reform in Information Retrieval?", SIGIR Forum 2014 (why to report
-       it beside p).
-
-    Examples
-    --------
-    Mean 0.2, standard deviation 0.1.
+    0.2, 0.5 and 0.8 are by convention a small, a medium and a large effect. Unlike p it does not
+    grow with the number of queries; it is not the d of two independent samples. 0 where all
+    differences are 0, infinite where all are the same other number, NaN for a single query.
 
     >>> float(effect_size(np.array([0.1, 0.2, 0.3])).round(6))
     2.0
@@ -244,6 +144,36 @@ def effect_size(differences: np.ndarray) -> np.ndarray:
     constant = spread <= _SLACK * np.abs(mean)
     infinite = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
     return np.where(constant, infinite, mean / np.where(constant, 1.0, spread))
+
+
+def differs(p_holm: np.ndarray | float) -> np.ndarray:
+    """Whether differences count: their p after Holm's correction is below .05; NaN does not.
+
+    >>> differs(np.array([0.01, 0.05, np.nan]))
+    array([ True, False, False])
+    """
+    return np.asarray(p_holm, dtype=np.float64) < ALPHA
+
+
+def verdict(
+    ci_low: float, ci_high: float, threshold: float = 0.0, *, claimed_above: bool = True
+) -> str:
+    """Say what a 95 % CI makes of the claim "more than the threshold" (or "not more than it").
+
+    ``"undecided here"`` where the interval lies on both sides of the threshold; exactly the
+    threshold is not more than it.
+
+    >>> verdict(0.91, 0.93, threshold=0.5), verdict(-0.02, 0.01), verdict(-0.2, -0.1)
+    ('holds here', 'undecided here', 'does not hold here')
+    >>> verdict(-0.2, -0.1, claimed_above=False)
+    'holds here'
+    """
+    if not ci_low <= ci_high:
+        msg = f"the interval goes from {ci_low} to {ci_high}; expected two numbers, lower one first"
+        raise MmgapError(msg)
+    if ci_low <= threshold < ci_high:
+        return "undecided here"
+    return "holds here" if (ci_low > threshold) == claimed_above else "does not hold here"
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mmgap.fusion.comb import (
-    comb_anz,
+import numpy as np
+
+from mmgap.fusion.combine import (
     comb_gmnz,
     comb_max,
     comb_mean,
@@ -17,9 +19,12 @@ from mmgap.fusion.comb import (
     comb_min,
     comb_mnz,
     comb_sum,
+    comb_weighted,
+    weighted_mnz,
+    weighted_root,
+    weighted_sum,
 )
-from mmgap.fusion.linear import comb_weighted, weighted_mnz, weighted_root, weighted_sum
-from mmgap.fusion.rank_fusion import (
+from mmgap.fusion.ranks import (
     borda,
     condorcet,
     isr,
@@ -29,17 +34,45 @@ from mmgap.fusion.rank_fusion import (
     rbc,
     reciprocal_rank_fusion,
 )
-from mmgap.fusion.registry import COMBINERS, FUSIONS, RANK_FUSIONS
 
 if TYPE_CHECKING:
     from mmgap.fusion.learned import (
         AdaptiveWeights,
         ConvexCombination,
         LogisticFusion,
+        PositionFusion,
         list_features,
         log_odds_conjunction,
     )
-    from mmgap.fusion.positions import PositionFusion
+
+COMBINERS: dict[str, Callable[..., np.ndarray]] = {
+    "max": comb_max,
+    "min": comb_min,
+    "sum": comb_sum,
+    "mean": comb_mean,
+    "rrf": reciprocal_rank_fusion,
+}
+"""Combiners by the name that strategies use."""
+
+FUSIONS: dict[str, Callable[..., np.ndarray]] = {
+    **COMBINERS,
+    "med": comb_med,
+    "mnz": comb_mnz,
+    "isr": isr,
+    "log_isr": log_isr,
+    "logn_isr": logn_isr,
+    "rbc": rbc,
+    "borda": borda,
+    "condorcet": condorcet,
+}
+"""All fusions that need nothing but the legs' scores, by name."""
+
+RANK_FUSIONS = frozenset({"rrf", "isr", "log_isr", "logn_isr", "rbc", "borda", "condorcet"})
+"""Names in :data:`FUSIONS` that look at ranks alone.
+
+Ranks exist only for what a leg itself returned: give these NaN for a document whose score was
+looked up afterwards.
+"""
 
 __all__ = [
     "COMBINERS",
@@ -50,7 +83,6 @@ __all__ = [
     "LogisticFusion",
     "PositionFusion",
     "borda",
-    "comb_anz",
     "comb_gmnz",
     "comb_max",
     "comb_mean",
@@ -74,21 +106,21 @@ __all__ = [
 ]
 
 # These need scikit-learn, which takes more than a second to import.
-_HOME = {
-    "AdaptiveWeights": "learned",
-    "ConvexCombination": "learned",
-    "LogisticFusion": "learned",
-    "PositionFusion": "positions",
-    "list_features": "learned",
-    "log_odds_conjunction": "learned",
+_LEARNED = {
+    "AdaptiveWeights",
+    "ConvexCombination",
+    "LogisticFusion",
+    "PositionFusion",
+    "list_features",
+    "log_odds_conjunction",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in _HOME:
+    if name not in _LEARNED:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    value = getattr(import_module(f"{__name__}.learned"), name)
     globals()[name] = value
     return value

@@ -1,9 +1,13 @@
 """Fusions that are fitted on calibration queries, and the conjunction of calibrated probabilities.
 
 Fitted fusions are scikit-learn estimators in their parameters, ``clone`` and learned attributes,
-but they take what fusion takes: a sequence of one score matrix per leg, NaN where a leg does not
-have the document, and the grade of every document in the same shape. **Fit them on queries that
-are not among those they are judged by.**
+but they take what fusion takes (:mod:`mmgap.fusion.combine`): a sequence of one score matrix per
+leg, and the grade of every document in the same shape, 0 where it is not relevant.
+``fit(leg_scores, relevance)`` learns, ``transform(leg_scores)`` fuses. ``min_grade`` is the lowest
+grade that counts as relevant. **Fit them on queries that are not among those they are judged by.**
+
+Scores are taken as they come: bring the legs onto one scale first. MmgapError if shapes disagree, a
+parameter is out of range, or the calibration data cannot tell anything.
 """
 
 from __future__ import annotations
@@ -16,56 +20,63 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from mmgap.errors import MmgapError
-from mmgap.fusion.legs import add_legs, check_legs, check_relevance, count_legs
-from mmgap.fusion.linear import weighted_sum
-from mmgap.fusion.objective import expected_measure
+from mmgap.evaluation.measures import expected_measure
+from mmgap.fusion.combine import add_legs, check_legs, count_legs, weighted_sum
+from mmgap.fusion.ranks import ranks
+
+METHODS = ("posfuse", "probfuse", "segfuse", "slidefuse", "mapfuse", "bayesfuse")
+"""Methods that :class:`PositionFusion` knows."""
+
+SEGMENT_ENDS = np.array([10 * 2 ** (k - 1) - 5 for k in range(1, 11)])
+"""Ends of SegFuse's growing segments: 5, 15, 35 ... 5,115."""
+
+BAYES_ENDS = np.array([5, 10, 15, 20, 30, 100, 200, 500, 1000])
+"""Ends of the segments of BayesFuse."""
+
+FEATURES = ("top", "margin", "spread", "entropy")
+"""Columns of :func:`list_features`."""
+
+_NO_RELEVANT = (
+    "no calibration query has a relevant document, so nothing is better than anything else; pass "
+    "the grades of the documents as relevance"
+)
 
 
-class ConvexCombination(BaseEstimator):
+class _Fusion(BaseEstimator):
+    """What scikit-learn is to know of all of them."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = True
+        return tags
+
+
+class ConvexCombination(_Fusion):
     """Weighted sum of two legs, its weight found on calibration queries.
 
-    Parameters
-    ----------
-    measure : str, default "recall@10"
-        What to maximise: ``recall@k`` or ``ndcg@k``, expected over the orders of tied documents.
-    n_alpha : int, default 101
-        Size of the grid of weights from 0 to 1.
-    missing : {"zero", "renormalise", "minimum"}, default "zero"
-        As in :func:`weighted_sum`.
-    n_fold : int, default 5
-        Folds of queries for ``held_out_``.
-    min_grade : float, default 1
-        Lowest grade that recall counts as relevant.
-    tolerance : float, default 1e-12
-        Weights whose means differ from the best by no more than this are tied.
+    Maximises ``measure``, recall@k or nDCG@k expected over the orders of tied documents, on a grid
+    of ``n_alpha`` weights from 0 to 1; ``missing`` as in :func:`weighted_sum`. Bruch, Gai and
+    Ingber, TOIS 2023, Sec. 4. The weight does not undo a difference in spread that varies from
+    query to query.
 
     Attributes
     ----------
     alpha_ : float
-        Weight of the first leg; the second has 1 - alpha. Of tied weights the middle of the
-        longest run.
+        Weight of the first leg; the second has 1 - alpha. Of weights whose means differ from the
+        best by no more than ``tolerance`` the middle of the longest run.
     tied_alphas_ : ndarray
-        All weights of the grid that are as good as the best. Many of them, or several runs, say
-        that the calibration queries do not determine the weight.
+        All these weights. Many of them, or several runs, say that the calibration queries do not
+        determine the weight.
     alphas_, values_ : ndarray of shape (n_alpha,)
         The grid and the mean of the measure there.
     fitted_ : float
-        Mean of the measure at ``alpha_`` on the queries it was chosen by: optimistic.
+        Mean at ``alpha_`` on the queries it was chosen by: optimistic.
     held_out_ : float
-        The same with each fold of queries judged at the weight that the other folds choose; NaN
-        where there are fewer queries than folds.
+        The same with each of ``n_fold`` folds of queries judged at the weight that the others
+        choose; NaN where there are fewer queries than folds.
     n_query_ : int
-        Calibration queries that have a relevant document; the others cannot tell weights apart.
-
-    Notes
-    -----
-    Scores are taken as they come: bring the legs onto one scale first. The weight does not undo a
-    difference in spread that varies from query to query.
-
-    References
-    ----------
-    .. [1] Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS
-       2023, Sec. 4.
+        Calibration queries that have a relevant document.
 
     Examples
     --------
@@ -95,34 +106,24 @@ class ConvexCombination(BaseEstimator):
         self.tolerance = tolerance
 
     def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> ConvexCombination:
-        """Choose the weight.
-
-        Parameters
-        ----------
-        leg_scores : two ndarray of shape (n_query, n_doc)
-        relevance : ndarray of shape (n_query, n_doc)
-            Grade of each document, 0 where it is not relevant.
-
-        Raises
-        ------
-        ValueError
-            If there are not two legs, shapes disagree, no query has a relevant document, or a
-            parameter is out of range.
-        """
+        """Choose the weight."""
         legs = check_legs(leg_scores, n_leg=2)
-        relevance = check_relevance(relevance, legs[0].shape)
+        relevance = _grades(relevance, legs)
         if self.n_alpha < 2 or self.n_fold < 2:
             msg = f"n_alpha and n_fold must be 2 or more; got {self.n_alpha} and {self.n_fold}"
             raise MmgapError(msg)
         self.alphas_ = np.linspace(0, 1, self.n_alpha)
-        by_query = np.stack([self._values(legs, relevance, alpha) for alpha in self.alphas_])
+        by_query = np.stack(
+            [
+                expected_measure(
+                    self._fuse(legs, alpha), relevance, self.measure, min_grade=self.min_grade
+                )
+                for alpha in self.alphas_
+            ]
+        )
         usable = ~np.isnan(by_query[0])
         if not usable.any():
-            msg = (
-                "no calibration query has a relevant document, so no weight is better than "
-                "another; pass the grades of the documents as relevance"
-            )
-            raise MmgapError(msg)
+            raise MmgapError(_NO_RELEVANT)
         by_query = by_query[:, usable]
         self.n_query_ = int(usable.sum())
         self.values_ = by_query.mean(axis=1)
@@ -135,18 +136,12 @@ class ConvexCombination(BaseEstimator):
         return self
 
     def transform(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Fuse two legs at the fitted weight: ndarray of shape (n_query, n_doc)."""
+        """Fuse two legs at the fitted weight."""
         check_is_fitted(self)
         return self._fuse(check_legs(leg_scores, n_leg=2), self.alpha_)
 
     def _fuse(self, legs: Sequence[np.ndarray], alpha: float) -> np.ndarray:
         return weighted_sum(*legs, weights=(alpha, 1 - alpha), missing=self.missing)
-
-    def _values(
-        self, legs: Sequence[np.ndarray], relevance: np.ndarray, alpha: float
-    ) -> np.ndarray:
-        fused = self._fuse(legs, alpha)
-        return expected_measure(fused, relevance, self.measure, min_grade=self.min_grade)
 
     def _best(self, values: np.ndarray) -> np.ndarray:
         return values >= values.max() - self.tolerance
@@ -165,46 +160,16 @@ class ConvexCombination(BaseEstimator):
         ]
         return float(np.concatenate(judged).mean())
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.target_tags.required = True
-        return tags
 
+class LogisticFusion(_Fusion):
+    """Logistic regression on the scores of all legs and on which of them lack the document.
 
-class LogisticFusion(BaseEstimator):
-    """Logistic regression of relevance on the scores of all legs.
-
-    Each leg gives two features: its score, standardised on the calibration pairs (0 where the leg
+    For each leg two features: its score, standardised over the calibration pairs (0 where the leg
     lacks the document), and whether it lacks the document. On legs that share no document the
-    second feature is the offset between modalities.
+    second is the offset between modalities. ``C`` and ``class_weight`` as in scikit-learn. Every
+    pair counts the same, so that queries with many candidates weigh more. Learns ``coef_`` (scores
+    of all legs first), ``intercept_``, ``mean_``, ``scale_`` and ``n_pair_``.
 
-    Parameters
-    ----------
-    C : float, default 1.0
-        Inverse strength of the L2 penalty, as in scikit-learn.
-    class_weight : dict, "balanced" or None, default None
-        As in scikit-learn. Shifts the log-odds, hardly the order.
-    min_grade : float, default 1
-        Lowest grade that counts as relevant.
-
-    Attributes
-    ----------
-    coef_ : ndarray of shape (2 n_leg,)
-        Scores of all legs first, then the indicators of missing.
-    intercept_ : float
-    mean_, scale_ : ndarray of shape (n_leg,)
-        Of each leg's calibration scores.
-    n_pair_ : int
-        Pairs of query and document that it was fitted on.
-
-    Notes
-    -----
-    Every pair counts the same, so that queries with many candidates weigh more, and one line is
-    drawn for all queries: a query whose scores all lie high is not compared within itself.
-
-    Examples
-    --------
     Only the second leg tells relevant documents apart.
 
     >>> text, image = np.array([[0.5, 0.5, 0.4]]), np.array([[0.9, 0.1, 0.2]])
@@ -219,22 +184,11 @@ class LogisticFusion(BaseEstimator):
         self.min_grade = min_grade
 
     def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> LogisticFusion:
-        """Fit the regression.
-
-        Parameters
-        ----------
-        leg_scores : sequence of ndarray of shape (n_query, n_doc)
-        relevance : ndarray of shape (n_query, n_doc)
-
-        Raises
-        ------
-        ValueError
-            If shapes disagree, a leg is empty, or the pairs are all relevant or all not.
-        """
+        """Fit the regression."""
         from sklearn.linear_model import LogisticRegression
 
         legs = check_legs(leg_scores)
-        relevance = check_relevance(relevance, legs[0].shape)
+        relevance = _grades(relevance, legs)
         if any(np.isnan(leg).all() for leg in legs):
             msg = "a leg has no score at all, so nothing can be learned about it; leave it out"
             raise MmgapError(msg)
@@ -257,10 +211,7 @@ class LogisticFusion(BaseEstimator):
         return self
 
     def transform(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Log-odds that each document is relevant: ndarray of shape (n_query, n_doc).
-
-        Log-odds and not probabilities, since probabilities near 1 round to equal numbers.
-        """
+        """Log-odds that each document is relevant; probabilities near 1 would round to ties."""
         check_is_fitted(self)
         legs = check_legs(leg_scores, n_leg=len(self.mean_))
         found = count_legs(legs) > 0
@@ -273,113 +224,21 @@ class LogisticFusion(BaseEstimator):
         missing = np.isnan(scores)
         return np.hstack([np.where(missing, 0, scores), missing])
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.target_tags.required = True
-        return tags
 
-
-def log_odds_conjunction(
-    *probabilities: np.ndarray, prior: float = 0.5, alpha: float = 0.5, floor: float = 1e-10
-) -> np.ndarray:
-    """Combine calibrated probabilities of relevance in log-odds.
-
-    Parameters
-    ----------
-    *probabilities : ndarray of shape (n_query, n_doc)
-        P(relevant | score) of each leg, in [0, 1], from a calibrator; NaN where the leg lacks the
-        document.
-    prior : float, default 0.5
-        Probability of relevance before any score was seen, which all legs' calibrators share.
-    alpha : float, default 0.5
-        How evidence adds up over n legs: their mean is multiplied by n^alpha. 1 = legs are
-        independent given relevance (naive Bayes, the log-odds are added); 0 = legs say the same
-        thing (log-linear pool, the log-odds are averaged); 0.5 lies between.
-    floor : float, default 1e-10
-        Probabilities are kept this far from 0 and 1. Those beyond tie.
-
-    Returns
-    -------
-    probability : ndarray of shape (n_query, n_doc)
-        In (0, 1); larger is better; NaN where every leg lacks the document. n counts the legs that
-        have the document: one alone keeps its probability. The order of the legs does not matter.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, or a probability, ``prior`` or ``floor`` is out of range.
-
-    References
-    ----------
-    .. [1] The ``log_odds_conjunction`` of the Python package bayesian-bm25 (prior 0.5, alpha 0.5,
-       floor 1e-10; there n is the number of legs for every document).
-
-    Examples
-    --------
-    Two legs at odds of 3 to 1, independent of each other: 9 to 1.
-
-    >>> log_odds_conjunction(np.array([[0.75, 0.75]]), np.array([[0.75, np.nan]]), alpha=1)
-    array([[0.9 , 0.75]])
-    """
-    from scipy.special import expit, logit
-
-    legs = check_legs(probabilities)
-    if any((leg < 0).any() or (leg > 1).any() for leg in legs):
-        msg = "probabilities must lie in [0, 1]; calibrate the scores first"
-        raise MmgapError(msg)
-    if not 0 < prior < 1 or not 0 < floor < 0.5:
-        msg = f"prior must be in (0, 1) and floor in (0, 0.5); got {prior} and {floor}"
-        raise MmgapError(msg)
-    before = logit(prior)
-    evidence = add_legs([logit(np.clip(leg, floor, 1 - floor)) - before for leg in legs])
-    count = np.maximum(count_legs(legs), 1).astype(np.float64)
-    return expit(before + count ** (alpha - 1) * evidence)
-
-
-class AdaptiveWeights(BaseEstimator):
+class AdaptiveWeights(_Fusion):
     """Weighted sum of two legs whose weight depends on the query.
 
-    The weight is a logistic regression's guess which leg ranks this query better, out of what the
-    two lists look like (see :func:`list_features`); no label of the query itself is used.
+    The weight is a logistic regression's guess which leg has the better ``measure`` on this query,
+    out of what the first ``depth`` ranks of its two lists look like (:func:`list_features`,
+    standardised). No label of the query itself is used. Smaller ``C`` draws all weights to one.
+    Learns ``coef_`` (first leg's features first; 0 where they could not be learned),
+    ``intercept_`` and ``n_informative_``, the calibration queries on which one leg was better.
 
-    Parameters
-    ----------
-    measure : str, default "ndcg@10"
-        By which one leg is better than the other on a calibration query.
-    depth : int, default 10
-        Places of each list that features look at.
-    C : float, default 1.0
-        Inverse strength of the L2 penalty. Smaller draws all weights to one.
-    missing : {"zero", "renormalise", "minimum"}, default "zero"
-        As in :func:`weighted_sum`.
-    min_grade : float, default 1
-        Lowest grade that recall counts as relevant.
+    What it can do is limited: it learns from those queries alone, never sees the query's words, and
+    a leg's confidence says little where its scores are not calibrated. Judge it against
+    :class:`ConvexCombination`. (Dynamic alpha tuning asks a language model; that is not this.)
+    Cronen-Townsend, Zhou and Croft, SIGIR 2002; Shtok et al., TOIS 2012.
 
-    Attributes
-    ----------
-    coef_ : ndarray of shape (8,)
-        Of the standardised features, first leg's first. All 0 where they could not be learned.
-    intercept_ : float
-    n_informative_ : int
-        Calibration queries on which one leg was better; the others say nothing.
-
-    Notes
-    -----
-    What it can do is limited. It never sees the query's words; it learns from those calibration
-    queries alone on which the legs differ, often few; and a leg's confidence says little where its
-    scores are not calibrated. Judge it against :class:`ConvexCombination`, whose one weight is
-    hard to beat. (Dynamic alpha tuning asks a language model to grade the two first hits; that is
-    not this.)
-
-    References
-    ----------
-    .. [1] Cronen-Townsend, Zhou and Croft, "Predicting Query Performance", SIGIR 2002 (that lists
-       tell how good they are); Shtok et al., "Predicting Query Performance by Query-Drift
-       Estimation", ACM TOIS 2012 (spread of the top scores).
-
-    Examples
-    --------
     A leg is right where its first hit stands out.
 
     >>> sure, unsure = [0.9, 0.1, 0.1], [0.5, 0.5, 0.4]
@@ -408,34 +267,18 @@ class AdaptiveWeights(BaseEstimator):
     def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> AdaptiveWeights:
         """Learn which list looks better.
 
-        Parameters
-        ----------
-        leg_scores : two ndarray of shape (n_query, n_doc)
-        relevance : ndarray of shape (n_query, n_doc)
-
-        Raises
-        ------
-        ValueError
-            If there are not two legs, shapes disagree, or no query has a relevant document.
-
-        Notes
-        -----
-        Where one leg is better on every calibration query that tells, no regression can be
-        fitted; all weights are then the smoothed share (wins + 1) / (queries + 2).
+        Where one leg is better on every query that tells, no regression can be fitted; all weights
+        are then the smoothed fraction (wins + 1) / (queries + 2).
         """
         from sklearn.linear_model import LogisticRegression
 
         legs = check_legs(leg_scores, n_leg=2)
-        relevance = check_relevance(relevance, legs[0].shape)
+        relevance = _grades(relevance, legs)
         first, second = (
             expected_measure(leg, relevance, self.measure, min_grade=self.min_grade) for leg in legs
         )
         if np.isnan(first).all():
-            msg = (
-                "no calibration query has a relevant document, so no leg is better than the "
-                "other; pass the grades of the documents as relevance"
-            )
-            raise MmgapError(msg)
+            raise MmgapError(_NO_RELEVANT)
         features = self._features(legs)
         self.mean_ = features.mean(axis=0)
         spread = features.std(axis=0)
@@ -456,7 +299,7 @@ class AdaptiveWeights(BaseEstimator):
         return self
 
     def weights(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Weight of the first leg for each query, in (0, 1): ndarray of shape (n_query,)."""
+        """Weight of the first leg for each query, in (0, 1): shape (n_query,)."""
         from scipy.special import expit
 
         check_is_fitted(self)
@@ -464,7 +307,7 @@ class AdaptiveWeights(BaseEstimator):
         return expit((features - self.mean_) / self.scale_ @ self.coef_ + self.intercept_)
 
     def transform(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Fuse two legs, each query at its own weight: ndarray of shape (n_query, n_doc)."""
+        """Fuse two legs, each query at its own weight."""
         alpha = self.weights(leg_scores)
         weights = np.column_stack([alpha, 1 - alpha])
         return weighted_sum(*leg_scores, weights=weights, missing=self.missing)
@@ -472,42 +315,171 @@ class AdaptiveWeights(BaseEstimator):
     def _features(self, legs: Sequence[np.ndarray]) -> np.ndarray:
         return np.hstack([list_features(leg, depth=self.depth) for leg in legs])
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.target_tags.required = True
-        return tags
+
+class PositionFusion(_Fusion):
+    """Sum over legs of what a rank in the leg's list was worth on calibration queries.
+
+    ``method`` says what rank p is worth:
+
+    - ``posfuse``: the fraction of calibration queries whose document there was relevant;
+    - ``slidefuse``: the mean of these fractions over the ranks p - ``window`` ... p + ``window``;
+    - ``probfuse``: each list is cut into ``n_segment`` parts; the mean fraction of the rank's part,
+      over the number of the part;
+    - ``segfuse``: the same over parts of 5, 10, 20, 40 ... ranks, times the leg's score + 1: bring
+      the scores into [0, 1] first;
+    - ``mapfuse``: the leg's mean average precision over p;
+    - ``bayesfuse``: the log-odds of the fraction, over parts that end at 5, 10, 15, 20, 30, 100
+      ...; a leg that lacks the document adds the log-odds of 0.001.
+
+    Ranks beyond the longest calibration list are worth 0. All but ``segfuse`` look at ranks alone,
+    ties in the order of columns. Learns ``tables_``, for each leg the worth by rank or part. Lillis
+    et al., SIGIR 2006, ECIR 2008, SIGIR 2010; Shokouhi, ECIR 2007; Aslam and Montague, SIGIR 2001.
+
+    The first leg's first rank is always relevant, the second leg's in one of two queries.
+
+    >>> text, image = np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([[0.9, 0.1], [0.1, 0.9]])
+    >>> relevance = np.array([[1, 0], [1, 0]])
+    >>> PositionFusion().fit([text, image], relevance).transform([text, image])
+    array([[1.5, 0.5],
+           [1.5, 0.5]])
+    """
+
+    def __init__(
+        self,
+        method: str = "posfuse",
+        *,
+        n_segment: int = 10,
+        window: int = 2,
+        min_grade: float = 1,
+    ) -> None:
+        self.method = method
+        self.n_segment = n_segment
+        self.window = window
+        self.min_grade = min_grade
+
+    def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> PositionFusion:
+        """Estimate what ranks are worth."""
+        if self.method not in METHODS or self.n_segment < 1 or self.window < 0:
+            msg = (
+                f"method must be one of {', '.join(METHODS)}, n_segment >= 1 and window >= 0; got "
+                f"{self.method!r}, {self.n_segment} and {self.window}"
+            )
+            raise MmgapError(msg)
+        legs = check_legs(leg_scores)
+        relevant = _grades(relevance, legs) >= self.min_grade
+        if not relevant.any():
+            msg = "no document of the calibration queries is relevant; nothing can be estimated"
+            raise MmgapError(msg)
+        self.tables_ = [self._table(leg, relevant) for leg in legs]
+        return self
+
+    def transform(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
+        """Add up what the legs' ranks are worth."""
+        check_is_fitted(self)
+        legs = check_legs(leg_scores, n_leg=len(self.tables_))
+        points = [self._points(leg, table) for leg, table in zip(legs, self.tables_, strict=True)]
+        if self.method == "bayesfuse":
+            unseen = np.log(0.001 / 0.999)
+            points = [np.where(np.isnan(part), unseen, part) for part in points]
+        return np.where(count_legs(legs) > 0, add_legs(points), np.nan)
+
+    def _table(self, leg: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+        hits, lengths = _hits(leg, relevant)
+        n_query, depth = hits.shape
+        listed = np.arange(depth) < lengths[:, None]
+        match self.method:
+            case "posfuse" | "slidefuse":
+                return hits.sum(axis=0) / np.maximum(listed.sum(axis=0), 1)
+            case "probfuse":
+                part = np.maximum(-(-lengths // self.n_segment), 1)
+                which = np.minimum(np.arange(depth) // part[:, None], self.n_segment - 1)
+                table = np.zeros(self.n_segment)
+                for k in range(self.n_segment):
+                    inside = (which == k) & listed
+                    size = np.maximum(inside.sum(axis=1), 1)
+                    table[k] = ((hits * inside).sum(axis=1) / size).mean()
+                return table
+            case "mapfuse":
+                precision = np.cumsum(hits, axis=1) / np.arange(1, depth + 1)
+                n_relevant = relevant.sum(axis=1)
+                average = (precision * hits).sum(axis=1) / np.maximum(n_relevant, 1)
+                return np.array([average[n_relevant > 0].mean()])
+            case _:
+                ends = SEGMENT_ENDS if self.method == "segfuse" else BAYES_ENDS
+                starts = np.concatenate([[0], ends[:-1]])
+                found = np.concatenate([[0], np.cumsum(hits.sum(axis=0))])
+                inside = found[np.minimum(ends, depth)] - found[np.minimum(starts, depth)]
+                fraction = inside / (n_query * (ends - starts))
+                if self.method == "segfuse":
+                    return fraction
+                fraction = np.where(fraction == 0, 0.001, fraction)
+                return np.log(fraction / np.where(fraction == 1, 0.001, 1 - fraction))
+
+    def _points(self, leg: np.ndarray, table: np.ndarray) -> np.ndarray:
+        place = np.nan_to_num(ranks(leg), nan=1.0).astype(np.int64) - 1
+        lengths = (~np.isnan(leg)).sum(axis=1, keepdims=True)
+        match self.method:
+            case "posfuse":
+                worth = _look_up(table, place)
+            case "slidefuse":
+                up_to = np.concatenate([[0], np.cumsum(table)])
+                start = np.maximum(place - self.window, 0)
+                stop = np.minimum(place + self.window + 1, np.maximum(lengths, 1))
+                last = len(table)
+                inside = up_to[np.minimum(stop, last)] - up_to[np.minimum(start, last)]
+                worth = inside / (stop - start)
+            case "probfuse":
+                part = place // np.maximum(-(-lengths // self.n_segment), 1)
+                worth = _look_up(table, part) / (part + 1)
+            case "mapfuse":
+                worth = table[0] / (place + 1)
+            case "segfuse":
+                worth = _look_up(table, np.searchsorted(SEGMENT_ENDS, place, side="right"))
+                worth = worth * (leg + 1)
+            case _:
+                worth = _look_up(table, np.searchsorted(BAYES_ENDS, place, side="right"))
+        return np.where(np.isnan(leg), np.nan, worth)
 
 
-FEATURES = ("top", "margin", "spread", "entropy")
-"""Columns of :func:`list_features`."""
+def log_odds_conjunction(
+    *probabilities: np.ndarray, prior: float = 0.5, alpha: float = 0.5, floor: float = 1e-10
+) -> np.ndarray:
+    """Combine calibrated probabilities of relevance in log-odds.
+
+    ``prior`` is the probability of relevance before any score was seen. Evidence adds up over the n
+    legs that have the document: its mean is multiplied by n^``alpha``. 1 = legs are independent
+    given relevance (naive Bayes); 0 = legs say the same thing (log-linear pool). Probabilities are
+    kept ``floor`` away from 0 and 1; those beyond tie. As in the package bayesian-bm25, where n is
+    the number of legs for every document.
+
+    Two legs at odds of 3 to 1, independent of each other: 9 to 1.
+
+    >>> log_odds_conjunction(np.array([[0.75, 0.75]]), np.array([[0.75, np.nan]]), alpha=1)
+    array([[0.9 , 0.75]])
+    """
+    from scipy.special import expit, logit
+
+    legs = check_legs(probabilities)
+    if any((leg < 0).any() or (leg > 1).any() for leg in legs):
+        msg = "probabilities must lie in [0, 1]; calibrate the scores first"
+        raise MmgapError(msg)
+    if not 0 < prior < 1 or not 0 < floor < 0.5:
+        msg = f"prior must be in (0, 1) and floor in (0, 0.5); got {prior} and {floor}"
+        raise MmgapError(msg)
+    before = logit(prior)
+    evidence = add_legs([logit(np.clip(leg, floor, 1 - floor)) - before for leg in legs])
+    count = np.maximum(count_legs(legs), 1).astype(np.float64)
+    return expit(before + count ** (alpha - 1) * evidence)
 
 
 def list_features(scores: np.ndarray, *, depth: int = 10) -> np.ndarray:
-    """Describe each query's list, without labels.
+    """Describe each query's list without labels: shape (n_query, 4), see ``FEATURES``.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_query, n_doc)
-        NaN where the leg does not have the document.
-    depth : int, default 10
-        Best places that are looked at.
+    The best score; its margin over the second; the standard deviation (over n) of the best
+    ``depth`` scores; and the entropy of their softmax at the temperature of that deviation, over
+    the logarithm of their number: 1 = all the same, smaller = few stand out. 0 where a list is too
+    short to have the feature (entropy: 1).
 
-    Returns
-    -------
-    features : ndarray of shape (n_query, 4)
-        The best score; its margin over the second; the standard deviation (dividing by n) of the
-        best ``depth`` scores; and the entropy of their softmax at the temperature of that
-        deviation, over the logarithm of their number: 1 = all the same, smaller = few stand out.
-        0 where a list is too short to have the feature (entropy: 1).
-
-    Raises
-    ------
-    ValueError
-        If ``scores`` does not have two axes or ``depth`` is less than 2.
-
-    Examples
-    --------
     >>> list_features(np.array([[0.75, 0.25, 0.25, 0.25], [0.5, 0.5, 0.5, 0.5]])).round(3)
     array([[0.75 , 0.5  , 0.217, 0.571],
            [0.5  , 0.   , 0.   , 1.   ]])
@@ -528,11 +500,22 @@ def list_features(scores: np.ndarray, *, depth: int = 10) -> np.ndarray:
     if depth > 1:
         margin = np.where(there[:, 1], filled[:, 0] - filled[:, 1], 0)
     heat = np.where(spread > 0, spread, 1)[:, None]
-    share = np.where(there, np.exp((filled - top[:, None]) / heat), 0)
-    share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-300)
-    entropy = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
+    weight = np.where(there, np.exp((filled - top[:, None]) / heat), 0)
+    weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
+    entropy = -(weight * np.log(np.where(weight > 0, weight, 1))).sum(axis=1)
     entropy = np.where(n > 1, entropy / np.log(np.maximum(n, 2)), 1)
     return np.column_stack([top, margin, spread, entropy])
+
+
+def _grades(relevance: np.ndarray, legs: Sequence[np.ndarray]) -> np.ndarray:
+    relevance = np.asarray(relevance, dtype=np.float64)
+    if relevance.shape != legs[0].shape:
+        msg = (
+            f"relevance {relevance.shape} must have the shape of the scores {legs[0].shape}: the "
+            "grade of each document, 0 where it is not relevant"
+        )
+        raise MmgapError(msg)
+    return relevance
 
 
 def _middle_of_longest_run(best: np.ndarray) -> int:
@@ -541,3 +524,16 @@ def _middle_of_longest_run(best: np.ndarray) -> int:
     starts, ends = edges[::2], edges[1::2]
     longest = int(np.argmax(ends - starts))
     return int((starts[longest] + ends[longest] - 1) // 2)
+
+
+def _hits(leg: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each rank of each list is relevant, up to the longest list, and the lengths."""
+    lengths = (~np.isnan(leg)).sum(axis=1)
+    order = np.argsort(-leg, axis=1, kind="stable")[:, : max(lengths.max(initial=0), 1)]
+    hits = np.take_along_axis(relevant & ~np.isnan(leg), order, axis=1)
+    return hits.astype(np.float64), lengths
+
+
+def _look_up(table: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Worth by place, 0 beyond the table."""
+    return np.where(place < len(table), table[np.minimum(place, len(table) - 1)], 0.0)

@@ -15,11 +15,11 @@ from PIL import Image
 
 from mmgap import paths
 from mmgap.corpus.features import FeatureCorpus
-from mmgap.corpus.files import OnError, Rejects
 from mmgap.corpus.images import pixels_of
+from mmgap.corpus.reading import OnError, Rejects
 from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder, EncoderInfo, Role
-from mmgap.encoders.token_vectors import Embeddings
+from mmgap.encoders.vectors import Embeddings
 from mmgap.errors import EncoderError, ImageError, MmgapError
 from mmgap.index.store import EmbeddingStore, content_key
 from mmgap.index.vectors import Leg, Vectors, unit_norm

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmgap.encoders.similarity import pair_similarity, similarity
-from mmgap.encoders.token_vectors import Embeddings, TokenVectors
+from mmgap.encoders.vectors import Embeddings, TokenVectors, pair_similarity, similarity
 from mmgap.errors import MmgapError
 
 _SCORES_AT_ONCE = 2**24
@@ -19,7 +18,7 @@ def top_k(queries: Embeddings, documents: Embeddings, k: int) -> tuple[np.ndarra
     """Return scores (float32, descending) and indices of the k nearest documents of every query.
 
     Exact, by FAISS' brute force over inner products, without the whole score matrix in memory;
-    late interaction is scored by :func:`mmgap.encoders.similarity.similarity`, a block of queries
+    late interaction is scored by :func:`mmgap.encoders.similarity`, a block of queries
     at a time. Documents with equal scores are ordered by their index, also where the list is cut;
     that order means nothing, and tie-aware measures treat it so. ``k`` beyond the pool returns the
     pool.

@@ -14,20 +14,20 @@ import io
 import json
 import shutil
 import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.token_vectors import Embeddings, TokenVectors
+from mmgap.encoders.vectors import Embeddings, TokenVectors
 from mmgap.errors import CacheDamageWarning, EncoderError, MmgapError
 from mmgap.index.vectors import unit_norm
+from mmgap.paths import write_whole
 
 Kind = Literal["query", "document", "image"]
 """What was encoded; one text is not the same to a model as a query and as a document."""
@@ -76,8 +76,7 @@ class Shards:
 
     def __iter__(self) -> Iterator[tuple[Path, bytes]]:
         """Yield every whole shard with its content; damaged ones are dropped."""
-        with self._errors("read"):
-            found = sorted(self.folder.glob(f"part-*{self.suffix}")) if self.folder else []
+        found = sorted(self.folder.glob(f"part-*{self.suffix}")) if self.folder else []
         for path in found:
             try:
                 data = path.read_bytes()
@@ -94,16 +93,8 @@ class Shards:
         """Write a shard, after the files beside it (``npy=...``) that make it whole."""
         if self.folder is None:
             return
-        with self._errors("written"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for suffix, content in (*beside.items(), (self.suffix[1:], data)):
-                path = self.folder / f"{_name(data)}.{suffix}"
-                temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-                try:
-                    temporary.write_bytes(content)
-                    temporary.replace(path)
-                finally:
-                    temporary.unlink(missing_ok=True)
+        for suffix, content in (*beside.items(), (self.suffix[1:], data)):
+            write_whole(self.folder / f"{_name(data)}.{suffix}", content)
 
     def drop(self, path: Path) -> None:
         """Remove a damaged shard, and say so."""
@@ -121,34 +112,19 @@ class Shards:
         """Raise an MmgapError unless ``needed`` bytes can be written; old leftovers are removed."""
         if self.folder is None:
             return
-        with self._errors("written"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for path in self.folder.glob("*.tmp"):  # of a killed run
-                if time.time() - path.stat().st_mtime > _DAY:
-                    path.unlink(missing_ok=True)
-            trial = self.folder / f"{uuid.uuid4().hex}.tmp"
-            try:
-                trial.write_bytes(b"trial")
-            finally:
-                trial.unlink(missing_ok=True)
-            free = shutil.disk_usage(self.folder).free
+        trial = self.folder / "trial.tmp"
+        write_whole(trial, b"trial")
+        for path in {trial, *self.folder.glob("*.tmp")}:  # others are of a killed run
+            with suppress(OSError):
+                if path == trial or time.time() - path.stat().st_mtime > _DAY:
+                    path.unlink()
+        free = shutil.disk_usage(self.folder).free
         if free < needed:
             msg = (
                 f"cache {self.folder} needs about {needed / 1e6:,.0f} MB, and its disk has "
                 f"{free / 1e6:,.0f} MB free; point MMGAP_CACHE to a larger disk"
             )
             raise MmgapError(msg)
-
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            msg = (
-                f"cache {self.folder} cannot be {what} ({error.strerror or error}); point "
-                "MMGAP_CACHE to a folder with room that may be written, or pass cache=False"
-            )
-            raise MmgapError(msg) from error
 
 
 class EmbeddingStore:

@@ -11,8 +11,7 @@ import numpy as np
 
 from mmgap.corpus.schema import LEGS, Corpus
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.similarity import similarity
-from mmgap.encoders.token_vectors import Embeddings, TokenVectors
+from mmgap.encoders.vectors import Embeddings, TokenVectors, similarity
 from mmgap.errors import MmgapError
 
 

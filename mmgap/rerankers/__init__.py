@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mmgap.errors import EncoderError
 from mmgap.rerankers.base import Content, Pair, Reranker, RerankerInfo
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["Content", "Pair", "Reranker", "RerankerInfo", "load_reranker"]
+
+_BACKENDS = {
+    "mini": "mmgap.rerankers.mini:MiniReranker",
+    "cross-encoder": "mmgap.rerankers.cross_encoder:CrossEncoderReranker",
+    "jina-m0": "mmgap.rerankers.jina_m0:JinaM0Reranker",
+    "api": "mmgap.rerankers.api:ApiReranker",
+}
 
 
 def load_reranker(name: str, **options: Any) -> Reranker:
@@ -30,6 +33,7 @@ def load_reranker(name: str, **options: Any) -> Reranker:
     Returns
     -------
     Reranker
+        A ``NonCommercialWarning`` says once if the model's licence forbids commercial use.
 
     Raises
     ------
@@ -39,58 +43,21 @@ def load_reranker(name: str, **options: Any) -> Reranker:
     MissingExtraError
         If a library is missing; the message holds the install line.
 
-    Warns
-    -----
-    NonCommercialWarning
-        If the model's licence forbids commercial use; once for each model.
-
     Examples
     --------
     >>> load_reranker("mini-clip")
     Traceback (most recent call last):
     mmgap.errors.EncoderError: 'mini-clip' is an encoder: it gives vectors ...; use load_encoder
     """
-    from mmgap.encoders.naming import build, known_facts, settle_terms, split_name
+    from mmgap.encoders.loading import load_model
 
-    model_id, folder = split_name(str(name))
-    facts = known_facts(model_id)
-    if facts is None:
-        backend = _backend_of_unknown(model_id, folder)
-    elif not facts.is_reranker:
-        msg = f"{model_id!r} is an encoder: it gives vectors and scores no pairs; use load_encoder"
-        raise EncoderError(msg)
-    else:
-        settle_terms(facts, options)
-        backend = facts.backend
-    if folder is not None:
-        options["folder"] = folder
-    if facts is not None:
-        options["facts"] = facts
-    return build(_backend_class(backend), model_id, **options)
-
-
-def _backend_class(backend: str) -> Callable[..., Any]:
-    """Import a backend; only here, since each brings heavy libraries along."""
-    if backend == "mini":
-        from mmgap.rerankers.mini import MiniReranker
-
-        return MiniReranker
-    if backend == "jina-m0":
-        from mmgap.rerankers.jina_m0 import JinaM0Reranker
-
-        return JinaM0Reranker
-    if backend == "api":
-        from mmgap.rerankers.api import ApiReranker
-
-        return ApiReranker
-    from mmgap.rerankers.cross_encoder import CrossEncoderReranker
-
-    return CrossEncoderReranker
+    return load_model(name, "reranker", _BACKENDS, _backend_of_unknown, options)
 
 
 def _backend_of_unknown(model_id: str, folder: Path | None) -> str:
     """Return the backend of a model that the catalogue does not have."""
-    from mmgap.encoders.naming import architectures, is_hub_like, read_json
+    from mmgap.encoders.files import architectures, read_json
+    from mmgap.encoders.loading import is_hub_like, unknown_name
 
     folder = folder or Path(model_id).expanduser()
     if folder.is_dir():
@@ -98,11 +65,4 @@ def _backend_of_unknown(model_id: str, folder: Path | None) -> str:
         return "jina-m0" if "JinaVLForRanking" in classes else "cross-encoder"
     if is_hub_like(model_id):
         return "cross-encoder"
-    from mmgap.encoders.catalog import all_models, nearest_names
-
-    known = [facts.id for facts in all_models() if facts.is_reranker]
-    msg = (
-        f"{model_id!r} is neither a folder nor a hub id (owner/model), and no reranker is called so"
-        f"{nearest_names(model_id, known)}"
-    )
-    raise EncoderError(msg)
+    raise unknown_name(model_id, "reranker")

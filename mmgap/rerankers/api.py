@@ -1,4 +1,4 @@
-"""Rerankers behind an HTTP interface: Jina AI."""
+"""Rerankers behind an HTTP interface: Jina AI (https://docs.jina.ai, POST /v1/rerank)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmgap.encoders.api import as_base64
-from mmgap.encoders.api_client import ApiClient, ApiLimits, in_order, provider_of
+from mmgap.encoders.api import ApiClient, ApiLimits, as_base64, provider_of
 from mmgap.encoders.catalog import ModelFacts, find_model
 from mmgap.errors import EncoderError
 from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
@@ -25,46 +24,10 @@ _LOOKS_LIKE_AN_IMAGE = ("http://", "https://", "data:")
 
 
 class ApiReranker:
-    """A hosted reranker: pairs go out over the network, scores come back.
+    """A hosted reranker: a text query with texts or images goes out, scores come back.
 
-    Takes the Jina reranker API: a text query with documents that are texts or images. What you
-    score is sent to the provider, under their terms, and costs money.
-
-    Parameters
-    ----------
-    name : str
-        Id in the catalogue, such as ``"api:jina-reranker-m0"``. The key comes from the environment
-        variable ``JINA_API_KEY``.
-    facts : ModelFacts or None
-        The catalogue's row, looked up if not given.
-    base_url : str or None
-        Another address than the provider's; also ``JINA_BASE_URL``.
-    limits : ApiLimits or None
-        Budget, rate and retries; ``None`` takes the budget of ``MMGAP_API_MAX_TOKENS`` and
-        ``MMGAP_API_MAX_REQUESTS``, if they are set.
-    clock, sleep : callable
-        As in :class:`~mmgap.encoders.api_client.ApiClient`.
-
-    Attributes
-    ----------
-    info : RerankerInfo
-    client : ApiClient
-        Says how many requests and tokens were used.
-
-    Raises
-    ------
-    EncoderError
-        If the model is unknown or its key is missing.
-
-    References
-    ----------
-    .. [1] https://docs.jina.ai (POST /v1/rerank)
-
-    Examples
-    --------
-    >>> reranker = ApiReranker("api:jina-reranker-m0")  # doctest: +SKIP
-    >>> reranker.score([Pair(Content("a red cat"), Content("Cats are rarely red."))])
-    ... # doctest: +SKIP
+    What you score is sent to the provider, under their terms, and costs money. The options are
+    those of :class:`mmgap.encoders.api.ApiEncoder`.
     """
 
     info: RerankerInfo
@@ -81,9 +44,8 @@ class ApiReranker:
     ) -> None:
         facts = facts or find_model(name)
         self._model = name.removeprefix("api:")
-        provider = provider_of(self._model)
         self.client = ApiClient(
-            provider, base_url=base_url, limits=limits, clock=clock, sleep=sleep
+            provider_of(self._model), base_url=base_url, limits=limits, clock=clock, sleep=sleep
         )
         recipe = [_RECIPE, self.client.base_url, self._model]
         self.info = RerankerInfo(
@@ -100,17 +62,10 @@ class ApiReranker:
         return f"ApiReranker({self.info.id!r})"
 
     def score(self, pairs: Sequence[Pair], *, batch_size: int = 64) -> np.ndarray:
-        """Return one float32 score for each pair, of shape (n_pair,), in the order given.
+        """Return one score for each pair; all or, if the budget does not allow it, nothing is sent.
 
         Neighbouring pairs with the same query share a request, up to ``batch_size`` of them: order
-        the pairs by query. ``info.score`` names the scale.
-
-        Raises
-        ------
-        EncoderError
-            If a pair is of a kind that the model does not take, the budget does not allow it
-            (nothing is sent then), the provider refuses or cannot be reached, or its answer does
-            not fit the request.
+        the pairs by query.
         """
         pairs = check_pairs(pairs, self.info)
         requests: list[list[Pair]] = []
@@ -121,7 +76,7 @@ class ApiReranker:
                 for start in range(0, len(together), batch_size)
             ]
         costs = [_cost(request) for request in requests]
-        self.client.check_budget(sum(costs), len(requests))  # all of it or nothing
+        self.client.check_budget(sum(costs), len(requests))
         parts = [np.empty(0, dtype=np.float32)]
         for request, cost in zip(requests, costs, strict=True):
             payload = {
@@ -136,12 +91,15 @@ class ApiReranker:
 
     def _scores(self, answer: dict[str, Any], n_pair: int) -> np.ndarray:
         """Read one score for each pair out of an answer, which comes best first."""
-        scores = in_order(answer.get("results"), "relevance_score", n_pair, self.info.id)
+        scores = self.client.in_order(
+            answer.get("results"), "relevance_score", n_pair, self.info.id
+        )
         for index, score in enumerate(scores):
-            if not (isinstance(score, int | float) and math.isfinite(score)):
+            number = isinstance(score, int | float) and abs(score) < 1e30
+            if not number or not math.isfinite(score):
                 msg = (
-                    f"{self.info.id!r} scored document {index} with {score!r}; expected a finite "
-                    "number"
+                    f"{self.info.id!r} scored document {index} with "
+                    f"{self.client.clean(repr(score))}; expected a finite number"
                 )
                 raise EncoderError(msg)
         return np.array(scores, dtype=np.float32)

@@ -1,13 +1,23 @@
-"""What every reranker is: a score for each pair of a query and a document."""
+"""What every reranker is: a score for each pair of a query and a document.
+
+``score`` takes pairs (plain tuples of two :class:`Content` will do) and returns one float32 each,
+in the order given; larger = more relevant, ``info.score`` names the scale. No score depends on the
+other pairs of its batch. A text is a text, even if it looks like the path or address of an image.
+What a model cannot take ends in an ``EncoderError`` that names the pair, counted from 0.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from mmgap.encoders.st_text import check_texts
-from mmgap.errors import EncoderError, ImageError
+from mmgap.encoders.base import check_texts, rgb
+from mmgap.encoders.files import local_folder, require_safetensors
+from mmgap.errors import EncoderError, MissingExtraError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,19 +28,8 @@ if TYPE_CHECKING:
 class Content:
     """What one side of a pair shows to a reranker: a text, an image, or both.
 
-    Parameters
-    ----------
-    text : str or None
-        Read as a text even if it looks like a path or an address. A blank text counts as none.
-    image : PIL image or None
+    A blank text counts as none.
 
-    Raises
-    ------
-    EncoderError
-        If it holds neither a text nor an image, or something else than those.
-
-    Examples
-    --------
     >>> Content("a red cat").kind
     'text'
     >>> Content(" ")
@@ -44,8 +43,6 @@ class Content:
     def __post_init__(self) -> None:
         from PIL import Image
 
-        from mmgap.corpus.images import as_rgb
-
         if not isinstance(self.text, str | None):
             msg = f"text is a {type(self.text).__name__}; expected a str: Content(image=...)?"
             raise EncoderError(msg)
@@ -58,10 +55,7 @@ class Content:
             )
             raise EncoderError(msg)
         if self.image is not None:
-            try:
-                object.__setattr__(self, "image", as_rgb(self.image, "the image of a Content"))
-            except ImageError as error:
-                raise EncoderError(str(error)) from error
+            object.__setattr__(self, "image", rgb(self.image, "the image of a Content"))
         if not self.has_text and self.image is None:
             msg = (
                 "a Content needs a text that is not blank, an image, or both; got text="
@@ -85,8 +79,6 @@ class Content:
 class Pair(NamedTuple):
     """A query and a document whose relevance to it is asked for.
 
-    Examples
-    --------
     >>> Pair(Content("a red cat"), Content("Cats are rarely red.")).kind
     'text-text'
     """
@@ -104,26 +96,9 @@ class Pair(NamedTuple):
 class RerankerInfo:
     """The facts of a reranker that tables, caches and figures need.
 
-    Parameters
-    ----------
-    id : str
-        The name it is loaded by.
-    fingerprint : str
-        Hash of all that decides its output. Two rerankers with equal fingerprints return equal
-        scores, so it names the cache.
-    backend : str
-        The library that runs it.
-    score : str
-        What a score is, and its range, such as ``"sigmoid(logit - 2.65), in [0, 1]"`` or
-        ``"logit, unbounded"``. Larger = more relevant. Scores of two rerankers do not compare.
-    modalities : tuple of str
-        Kinds of pairs it takes, such as ``"text-image"``: query first.
-    licence : str
-        SPDX identifier where there is one.
-    revision : str or None
-        Pinned revision of a hub model.
-    max_text_tokens : int or None
-        Longer pairs are cut.
+    ``fingerprint`` hashes all that decides the output, so it names the cache. ``score`` says what a
+    score is, and its range, such as ``"sigmoid(logit - 2.65), in [0, 1]"``; scores of two rerankers
+    do not compare. ``modalities`` are kinds of pairs, query first, such as ``"text-image"``.
     """
 
     id: str
@@ -159,56 +134,34 @@ class Reranker(Protocol):
         ...
 
     def score(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:
-        """Return one float32 score for each pair, of shape (n_pair,), in the order given.
-
-        Larger = more relevant; ``info.score`` names the scale. No score depends on the other pairs
-        of its batch.
-
-        Raises
-        ------
-        EncoderError
-            If a pair is of a kind that the model does not take.
-        """
+        """Return one float32 score for each pair, of shape (n_pair,)."""
         ...
 
 
 def check_pairs(pairs: Sequence[Pair], info: RerankerInfo) -> list[Pair]:
     """Return the pairs as a list, once each is of a kind that the reranker takes.
 
-    Parameters
-    ----------
-    pairs : sequence of Pair
-        Plain tuples ``(query, document)`` of :class:`Content` will do.
-    info : RerankerInfo
-
-    Raises
-    ------
-    EncoderError
-        If one is no pair of Contents, or of a kind that the reranker does not take. The message
-        names its place in the sequence, counted from 0.
-
-    Examples
-    --------
     >>> info = RerankerInfo("demo", "", "none", "logit", modalities=("text-text",))
     >>> check_pairs([(Content("cat"), Content("a cat"))], info)[0].kind
     'text-text'
     """
     checked = []
-    for place, pair in enumerate(pairs):
+    for at, pair in enumerate(pairs):
         if not (
             isinstance(pair, tuple)
             and len(pair) == 2
             and all(isinstance(side, Content) for side in pair)
         ):
+            shown = repr(pair)
             msg = (
-                f"pair {place} is {_shortened(pair)}; expected Pair(Content(...), Content(...)), "
-                "the query first"
+                f"pair {at} is {shown if len(shown) <= 80 else f'{shown[:80]}...'}; expected "
+                "Pair(Content(...), Content(...)), the query first"
             )
             raise EncoderError(msg)
         pair = Pair(*pair)
         if pair.kind not in info.modalities:
             msg = (
-                f"pair {place} is {pair.kind} (query-document), and {info.id!r} takes "
+                f"pair {at} is {pair.kind} (query-document), and {info.id!r} takes "
                 f"{', '.join(info.modalities)} only; show it a side it can read, or load another "
                 "reranker"
             )
@@ -217,6 +170,63 @@ def check_pairs(pairs: Sequence[Pair], info: RerankerInfo) -> list[Pair]:
     return checked
 
 
-def _shortened(thing: object, limit: int = 80) -> str:
-    text = repr(thing)
-    return text if len(text) <= limit else f"{text[:limit]}..."
+def find_folder(name: str, folder: Path | None, revision: str | None) -> Path:
+    """Return the folder with a reranker's files, downloaded if it must be; pickles are refused."""
+    if folder is None:
+        folder = local_folder(name, revision)
+    elif not Path(folder).is_dir():
+        msg = f"{folder} is no folder; expected the one with the files of {name!r}"
+        raise EncoderError(msg)
+    require_safetensors(name, Path(folder))
+    return Path(folder)
+
+
+# --- prompts of vision-language rerankers ---------------------------------------------------------
+
+VLM_PAIRS = ("text-text", "text-image", "text-fused", "image-text", "image-image")
+
+IMAGE_PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
+"""Where Qwen's models read an image; the processor puts as many tokens as the image needs."""
+
+MAX_ASPECT_RATIO = 200
+"""Qwen's image processors refuse thinner images."""
+
+
+def require_torchvision(name: str) -> None:
+    """Raise if torchvision is absent: transformers cannot load a vision-language model without."""
+    if find_spec("torchvision") is None:
+        purpose = f"{name}, a vision-language model,"
+        raise MissingExtraError(purpose, "vlm")
+
+
+def shown_text(text: str, limit: int, tokenizer: Any) -> str:
+    """Return a text's first ``limit`` tokens, with nothing that Qwen reads as a control token.
+
+    A document that holds ``<|image_pad|>`` would else be given the pixels of another one.
+    """
+    text = re.sub(r"<(?=\|\w+\|>)", "< ", text)
+    tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return text if len(tokens) <= limit else tokenizer.decode(tokens[: max(limit, 0)])
+
+
+def check_aspects(pairs: Sequence[Pair]) -> None:
+    """Raise if the model's image processor would refuse an image."""
+    for at, pair in enumerate(pairs):
+        for image in (pair.query.image, pair.document.image):
+            if image is not None and max(image.size) > MAX_ASPECT_RATIO * min(image.size):
+                width, height = image.size
+                msg = (
+                    f"an image of pair {at} is {width} x {height} pixels; expected at most "
+                    f"{MAX_ASPECT_RATIO} times as long as wide. Crop it, or leave the pair out"
+                )
+                raise EncoderError(msg)
+
+
+def estimated_length(pair: Pair, pixels_per_token: int, max_pixels: int) -> int:
+    """Guess how many tokens a pair has, well enough to put pairs of similar length together."""
+    tokens = 0.0
+    for side in pair:
+        tokens += len(side.text or "") / 4
+        if side.image is not None:
+            tokens += min(side.image.width * side.image.height, max_pixels) / pixels_per_token
+    return int(tokens)

@@ -1,4 +1,11 @@
-"""Rerankers that sentence-transformers runs: BERT-like ones for texts, Qwen3-VL for images too."""
+"""Rerankers that sentence-transformers runs: BERT-like ones for texts, Qwen3-VL for images too.
+
+Checkpoints with a classification head of one output (ms-marco-MiniLM, bge-reranker ...),
+sentence-transformers folders, and Qwen3-VL-Reranker, whose number is the logit of "yes" minus the
+logit of "no" as answer to its makers' prompt. In the last only the two rows of the output matrix
+that matter are computed, and all heads run in float32: in bfloat16 most scores of a query's
+candidates would be tied. Weights must be safetensors: nothing is unpickled.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +16,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mmgap.encoders.batching import in_batches
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.checkpoint import fingerprint, licence, outside_of
-from mmgap.encoders.device import pick_device, pick_dtype
-from mmgap.encoders.loading import loading
+from mmgap.encoders.files import fingerprint, licence, loading
+from mmgap.encoders.loading import check_trust
+from mmgap.encoders.running import in_batches, pick_device, pick_dtype
 from mmgap.errors import EncoderError
-from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
-from mmgap.rerankers.loading import find_folder, require_torchvision
-from mmgap.rerankers.prompt import (
+from mmgap.rerankers.base import (
     IMAGE_PLACEHOLDER,
-    check_images,
-    cut,
+    VLM_PAIRS,
+    Content,
+    Pair,
+    RerankerInfo,
+    check_aspects,
+    check_pairs,
     estimated_length,
-    plain_text,
+    find_folder,
+    require_torchvision,
+    shown_text,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +66,6 @@ _QWEN3_VL_TEMPLATE = (
     .replace("PLACEHOLDER", IMAGE_PLACEHOLDER)
 )
 
-_QWEN3_VL_PAIRS = ("text-text", "text-image", "text-fused", "image-text", "image-image")
 _QWEN3_VL_LENGTH = 8192
 _MIN_PIXELS, _MAX_PIXELS = 4 * 32**2, 1280 * 32**2  # 4 to 1280 tokens of 32 x 32 pixels
 _MAX_IMAGE_TOKENS = 1280 + 2
@@ -66,60 +75,13 @@ _RECIPE = "1"  # raise when this file changes what a score is, so that cached on
 class CrossEncoderReranker:
     """A cross-encoder: the model reads query and document together and gives one number.
 
-    Takes checkpoints with a classification head of one output (ms-marco-MiniLM, bge-reranker ...),
-    sentence-transformers folders, and Qwen3-VL-Reranker, whose number is the logit of "yes" minus
-    the logit of "no" as answer to its makers' prompt. In the last only the two rows of the output
-    matrix that matter are computed, and all heads run in float32: in bfloat16 most scores of a
-    query's candidates would be tied.
-
-    Texts are texts, even if they look like the path or address of an image. Weights must be
-    safetensors: nothing is unpickled.
-
-    Parameters
-    ----------
-    name : str
-        A hub id such as ``"BAAI/bge-reranker-v2-m3"``, or a folder.
-    folder : Path or None
-        Where the files are, if they are not to be fetched.
-    revision : str or None
-        Commit, tag or branch of a hub id; default the catalogue's. Give a commit for numbers that
-        last.
-    device : str, default "auto"
-        ``"cpu"``, ``"cuda"`` ...; ``"auto"`` takes the fastest there is.
-    dtype : str, default "auto"
-        Number format of all but the head; ``"auto"`` is bfloat16 on cuda, else float32.
-    activation : {"sigmoid", "identity"} or None
-        Whether a score is ``sigmoid(logit)``, in [0, 1], or the logit itself, which has no ties
-        where the sigmoid runs into 0 or 1. Both order pairs alike. ``None`` takes what the
-        checkpoint says, and the sigmoid where it says nothing; ``info.score`` tells.
-    max_length : int or None
-        Longest sequence in tokens: query, document and prompt together. Beyond it, plain text
-        models cut the longer of the two, and Qwen3-VL cuts the document. ``None`` takes the
-        catalogue's or the checkpoint's, whichever is less, and 8192 for Qwen3-VL.
-    instruction : str
-        The task, for Qwen3-VL.
-    facts : ModelFacts or None
-        The catalogue's row.
-    trust_remote_code : bool, default False
-        Run Python code that comes with the checkpoint. A hub id then needs a ``revision``.
-
-    Attributes
-    ----------
-    info : RerankerInfo
-
-    Raises
-    ------
-    EncoderError
-        If there are no such files, they cannot be loaded, hold no trained score head, or give more
-        than one number for a pair.
-    MissingExtraError
-        If a vision-language model is asked for and torchvision is missing.
-
-    Examples
-    --------
-    >>> reranker = CrossEncoderReranker("BAAI/bge-reranker-v2-m3")  # doctest: +SKIP
-    >>> reranker.score([Pair(Content("a cat"), Content("Cats purr."))]).shape  # doctest: +SKIP
-    (1,)
+    ``name``, ``folder``, ``revision``, ``device``, ``dtype`` and ``trust_remote_code`` are those of
+    ``SentenceTransformerEncoder``. ``activation`` says whether a score is ``sigmoid(logit)``, in
+    [0, 1], or the logit itself, which has no ties where the sigmoid runs into 0 or 1; ``None``
+    takes what the checkpoint says, and the sigmoid where it says nothing. ``max_length`` is that of
+    query, document and prompt together, in tokens: beyond it, plain text models cut the longer of
+    the two, and Qwen3-VL the document; ``None`` takes the catalogue's or the checkpoint's,
+    whichever is less, and 8192 for Qwen3-VL, which is told the task by ``instruction``.
     """
 
     info: RerankerInfo
@@ -143,9 +105,8 @@ class CrossEncoderReranker:
             raise EncoderError(msg)
         if revision is None and facts is not None:
             revision = facts.revision
-        if trust_remote_code and revision is None and folder is None and not Path(name).is_dir():
-            msg = f"trust_remote_code for {name!r} needs a revision: the commit whose code you read"
-            raise EncoderError(msg)
+        is_local = folder is not None or Path(name).is_dir()
+        check_trust(name, revision, trust=trust_remote_code, local=is_local)
         folder = find_folder(name, folder, revision)
         device = pick_device(device)
         dtype = pick_dtype(dtype, device, name=name)
@@ -187,13 +148,14 @@ class CrossEncoderReranker:
             fingerprint=fingerprint(
                 folder,
                 f"cross-encoder recipe {_RECIPE} {dtype} {self._activation} {self._max_length} "
-                f"{instruction if self._is_qwen3_vl else ''}{outside_of(folder, self._model)}",
+                f"{instruction if self._is_qwen3_vl else ''}",
+                None if self._is_qwen3_vl else self._model,
             ),
             backend="cross-encoder",
             score=f"sigmoid({logit}), in [0, 1]"
             if self._activation == "sigmoid"
             else f"{logit}, unbounded",
-            modalities=_QWEN3_VL_PAIRS if self._is_qwen3_vl else ("text-text",),
+            modalities=VLM_PAIRS if self._is_qwen3_vl else ("text-text",),
             licence=licence(folder) if facts is None else facts.licence,
             revision=revision,
             max_text_tokens=self._max_length,
@@ -203,34 +165,16 @@ class CrossEncoderReranker:
         return f"CrossEncoderReranker({self.info.id!r}, score={self.info.score!r})"
 
     def score(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:
-        """Return one float32 score for each pair, of shape (n_pair,), in the order given.
-
-        Parameters
-        ----------
-        pairs : sequence of Pair
-            Of the kinds in ``info.modalities``; they may be mixed.
-        batch_size : int, default 8
-            Halved where it does not fit into memory.
-
-        Returns
-        -------
-        float32 ndarray of shape (n_pair,)
-            On the scale that ``info.score`` names. Larger = more relevant.
-
-        Raises
-        ------
-        EncoderError
-            If a pair is of another kind, or an image is more than 200 times as long as wide.
-        """
+        """Return one float32 score for each pair, of the kinds in ``info.modalities``."""
         pairs = check_pairs(pairs, self.info)
-        check_images(pairs)
+        check_aspects(pairs)
         if not pairs:
             return np.empty(0, dtype=np.float32)
         logits = in_batches(
             pairs,
             self._logits,
             batch_size=batch_size,
-            length=lambda pair: int(estimated_length(pair, 32**2, _MAX_PIXELS)),
+            length=lambda pair: estimated_length(pair, 32**2, _MAX_PIXELS),
         )
         if self._activation == "identity":
             return logits
@@ -289,7 +233,7 @@ def _image_first(side: Content, limit: int, tokenizer: Any) -> dict[str, Any]:
     if side.image is not None:
         shown["image"] = side.image
     if side.text is not None and side.has_text:
-        shown["text"] = cut(plain_text(side.text), limit, tokenizer)
+        shown["text"] = shown_text(side.text, limit, tokenizer)
     return shown
 
 

@@ -1,4 +1,13 @@
-"""jina-reranker-m0, run by transformers alone: none of the hub's own code."""
+"""jina-reranker-m0, run by transformers alone: none of the hub's own code.
+
+The prompt, the order of the images (document, then query), the cutting of long documents and the
+size of images are those of the code that comes with the model (``modeling.py`` of
+https://huggingface.co/jinaai/jina-reranker-m0). Two things differ. A query of more than
+``max_query_length`` tokens is cut, where the original lets it use the room that a short document
+leaves. And a text that holds a control token such as ``<|image_pad|>`` is read as the characters it
+is made of. A document with a text and an image has its image first, then its text: an extension of
+ours, as the original takes one of the two; the model was trained for pairs of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmgap.encoders.batching import in_batches
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.checkpoint import fingerprint, licence
-from mmgap.encoders.device import pick_device, pick_dtype
-from mmgap.encoders.loading import loading
+from mmgap.encoders.files import fingerprint, licence, loading
+from mmgap.encoders.running import in_batches, pick_device, pick_dtype
 from mmgap.errors import EncoderError
-from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
-from mmgap.rerankers.loading import find_folder, require_torchvision
-from mmgap.rerankers.prompt import (
+from mmgap.rerankers.base import (
     IMAGE_PLACEHOLDER,
-    check_images,
-    cut,
+    VLM_PAIRS,
+    Content,
+    Pair,
+    RerankerInfo,
+    check_aspects,
+    check_pairs,
     estimated_length,
-    plain_text,
+    find_folder,
+    require_torchvision,
+    shown_text,
 )
 
 if TYPE_CHECKING:
@@ -44,63 +55,15 @@ MIN_PIXELS, MAX_PIXELS = 3136, 602112
 MAX_IMAGE_TOKENS = MAX_PIXELS // 28**2 + 2
 _RECIPE = "1"  # raise when this file changes what a score is, so that cached ones are made again
 _HEAD = ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")
-_PAIRS = ("text-text", "text-image", "text-fused", "image-text", "image-image")
 
 
 class JinaM0Reranker:
-    """jina-reranker-m0: Qwen2-VL reads document and query, a small network scores what it saw.
+    """Qwen2-VL reads document and query, a small network scores what it saw.
 
     The score is ``sigmoid(logit - 2.65)`` of the state of a token (number 100) that is appended to
-    every sequence. The prompt, the order of the images (document, then query), the cutting of long
-    documents and the size of images are those of the code that comes with the model [1]_. Two
-    things differ. A query of more than ``max_query_length`` tokens is cut, where the original lets
-    it use the room that a short document leaves. And a text that holds a control token such as
-    ``<|image_pad|>`` is read as the characters it is made of.
-
-    A document with a text and an image has its image first, then its text: an extension of ours, as
-    the original takes one of the two. Compare it with scoring text and image in pairs of their own,
-    which is what the model was trained for.
-
-    Parameters
-    ----------
-    name : str, default "jinaai/jina-reranker-m0"
-        A hub id, or a folder with the files of either hub revision.
-    folder : Path or None
-        Where the files are, if they are not to be fetched.
-    revision : str or None
-        Commit, tag or branch of the hub id; default the catalogue's.
-    device : str, default "auto"
-        ``"cpu"``, ``"cuda"`` ...; ``"auto"`` takes the fastest there is.
-    dtype : str, default "auto"
-        Number format of the backbone; ``"auto"`` is bfloat16 on cuda, else float32. The score is
-        always computed from its state in float32.
-    max_length, max_query_length : int
-        In tokens. The query is cut to the second, the document's text to the difference of the two;
-        where images take room, the document's text is cut by 770 more for each of them.
-    facts : ModelFacts or None
-        The catalogue's row.
-
-    Attributes
-    ----------
-    info : RerankerInfo
-
-    Raises
-    ------
-    EncoderError
-        If there are no such files, they cannot be loaded, or hold no score head.
-    MissingExtraError
-        If torchvision is missing.
-
-    References
-    ----------
-    .. [1] ``modeling.py`` of https://huggingface.co/jinaai/jina-reranker-m0
-
-    Examples
-    --------
-    >>> reranker = JinaM0Reranker()  # doctest: +SKIP
-    >>> pair = Pair(Content("slm markdown"), Content(image=page))  # doctest: +SKIP
-    >>> reranker.score([pair]).shape  # doctest: +SKIP
-    (1,)
+    every sequence, computed in float32 whatever the backbone's ``dtype``. ``max_query_length``
+    tokens are kept of the query, the rest of ``max_length`` of the document's text, and 770 less
+    for each image.
     """
 
     info: RerankerInfo
@@ -142,7 +105,7 @@ class JinaM0Reranker:
             fingerprint=fingerprint(folder, recipe),
             backend="jina-m0",
             score=f"sigmoid(logit - {LOGIT_OFFSET}), in [0, 1]",
-            modalities=_PAIRS,
+            modalities=VLM_PAIRS,
             licence=licence(folder) if facts is None else facts.licence,
             revision=revision,
             max_text_tokens=max_length,
@@ -154,38 +117,19 @@ class JinaM0Reranker:
     def score(
         self, pairs: Sequence[Pair], *, batch_size: int = 8, normalize: bool = True
     ) -> np.ndarray:
-        """Return one float32 score for each pair, of shape (n_pair,), in the order given.
+        """Return one float32 score for each pair; ``normalize=False`` returns the logits.
 
-        Parameters
-        ----------
-        pairs : sequence of Pair
-            Queries are a text or an image; documents are a text, an image or both. Kinds may be
-            mixed.
-        batch_size : int, default 8
-            Halved where it does not fit into memory.
-        normalize : bool, default True
-            ``False`` returns the logits: any number, with no ties where the sigmoid runs into 0 or
-            1. Both order pairs alike.
-
-        Returns
-        -------
-        float32 ndarray of shape (n_pair,)
-            In [0, 1] if normalized. Larger = more relevant.
-
-        Raises
-        ------
-        EncoderError
-            If a pair is of another kind, or an image is more than 200 times as long as wide.
+        Logits have no ties where the sigmoid runs into 0 or 1. Both order pairs alike.
         """
         pairs = check_pairs(pairs, self.info)
-        check_images(pairs)
+        check_aspects(pairs)
         if not pairs:
             return np.empty(0, dtype=np.float32)
         logits = in_batches(
             pairs,
             self._logits,
             batch_size=batch_size,
-            length=lambda pair: int(estimated_length(pair, 28**2, MAX_PIXELS)),
+            length=lambda pair: estimated_length(pair, 28**2, MAX_PIXELS),
         )
         if not normalize:
             return logits
@@ -235,7 +179,7 @@ class JinaM0Reranker:
         placeholder = "" if side.image is None else IMAGE_PLACEHOLDER
         if side.text is None or not side.has_text:
             return placeholder
-        text = cut(plain_text(side.text), limit, self._processor.tokenizer)
+        text = shown_text(side.text, limit, self._processor.tokenizer)
         return f"{placeholder}\n{text}" if placeholder else text
 
 

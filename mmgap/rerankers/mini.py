@@ -1,4 +1,13 @@
-"""The bundled reranker: a small cross-modal cross-encoder, trained on the bundled corpus."""
+"""The bundled reranker: a small cross-modal cross-encoder, trained on the bundled corpus.
+
+The query's tokens attend to the document's words and image patches. It reads a text query with a
+document that is a text, an image, or both in one, and gives one logit; the scale is the same for
+all three, so scores of texts and images compare. The sigmoid of a logit is about the probability
+that a candidate is relevant, as among its training candidates. The token states of all-MiniLM-L6-v2
+and the patches of mini-aligned's image tower go in, both frozen, and the colours of each patch; no
+encoder's score does. What is known of a document does not depend on the query up to the attention,
+so texts and images are read once and then kept: on one core thousands of pairs a second.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +15,30 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
 
 from mmgap import paths
-from mmgap.encoders.batching import in_batches
 from mmgap.encoders.catalog import ModelFacts
+from mmgap.encoders.files import one_error, sha256
+from mmgap.encoders.mini import (
+    MAX_TEXT_TOKENS,
+    MINILM_SHA256,
+    SENTENCE_DIM,
+    MiniModel,
+    SentenceTower,
+    square_array,
+    to_pixels,
+)
+from mmgap.encoders.running import in_batches
 from mmgap.errors import EncoderError
 from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
-
-if TYPE_CHECKING:
-    import torch
-    from PIL import Image
-
-    from mmgap.encoders.mini import MiniModel, SentenceTower
-    from mmgap.rerankers.mini_network import CrossNetwork
 
 MAX_WORDS = 32
 """Token states of a text that the network attends to; its sentence vector knows 128 tokens."""
@@ -32,10 +47,16 @@ TOWER = "mini-aligned"
 """The bundled encoder whose image tower the reranker sees through."""
 
 SIDE = 128
-"""Pixels along an edge of the white square that a picture is fitted into."""
+"""Pixels along an edge of the white square that an image is fitted into."""
+
+N_PATCHES = 16
+"""An image of 128 pixels leaves the image tower as 4 x 4 patches."""
+
+COLOURS = 48
+"""Numbers of a patch's own colours: a grid of 4 x 4 mean colours."""
 
 _SCALE = 10.0  # brings states and patches near unit variance, where a network likes its input
-_KEPT = 8192  # texts, and pictures, whose reading is kept from one call to the next: 0.2 GB
+_KEPT = 8192  # texts, and images, whose reading is kept from one call to the next: 0.2 GB
 _PAIRS = ("text-text", "text-image", "text-fused")
 _RECIPE = "1"  # raise when this file changes what a score is, so that cached ones are made again
 
@@ -44,48 +65,9 @@ Thing = TypeVar("Thing")
 
 
 class MiniReranker:
-    """The bundled reranker: the query's tokens attend to the document's words and image patches.
+    """The bundled reranker, on the CPU in float32; trained on drawings, see the model card.
 
-    It reads a text query with a document that is a text, a picture, or both in one, and gives one
-    logit; the scale is the same for all three, so scores of texts and pictures compare. The sigmoid
-    of a logit is about the probability that a candidate answers, as among its training candidates.
-    The token states of all-MiniLM-L6-v2 and the patches of mini-aligned's image tower go in, both
-    frozen, and the colours of each patch; no encoder's score does. What is known of a document does
-    not depend on the query up to the attention, so texts and pictures are read once and then kept:
-    on one core thousands of pairs a second.
-
-    It was trained on drawings, see the model card. It runs on the CPU, in float32.
-
-    Parameters
-    ----------
-    name : str, default "mini-reranker"
-        What ``info.id`` says.
-    folder : Path or None
-        Folder with ``model.safetensors`` and ``config.json``; by default the bundled one.
-    facts : ModelFacts or None
-        The catalogue's row.
-
-    Attributes
-    ----------
-    info : RerankerInfo
-
-    Raises
-    ------
-    EncoderError
-        If the weights are missing, do not fit the configuration, or were trained with another
-        image tower than the one that is here.
-    MissingExtraError
-        If the sentence tower is not installed.
-
-    Examples
-    --------
-    >>> from mmgap.rerankers import Content, Pair, load_reranker
-    >>> reranker = load_reranker("mini-reranker")  # doctest: +SKIP
-    >>> cat, dog = Content("domestic animal that purrs"), Content("domestic animal that barks")
-    >>> scores = reranker.score([Pair(Content("cat"), cat), Pair(Content("cat"), dog)])
-    ... # doctest: +SKIP
-    >>> bool(scores[0] > scores[1])  # doctest: +SKIP
-    True
+    ``folder`` holds ``model.safetensors`` and ``config.json``; by default the bundled one.
     """
 
     info: RerankerInfo
@@ -97,16 +79,14 @@ class MiniReranker:
         folder: Path | None = None,
         facts: ModelFacts | None = None,
     ) -> None:
-        from mmgap.encoders.mini import MAX_TEXT_TOKENS, MINILM_SHA256, SentenceTower
-
         folder = folder or paths.data_dir() / "models" / "mini-reranker"
         config = _read_config(folder)
         self._network = _load_network(folder, config["network"])
-        self._picture_tower = load_picture_tower(config["image_tower_sha256"])
+        self._image_tower = load_image_tower(config["image_tower_sha256"])
         self._sentence_tower = SentenceTower()
         self._texts: OrderedDict[str, _Part] = OrderedDict()
-        self._pictures: OrderedDict[bytes, _Part] = OrderedDict()
-        weights = _sha256(folder / "model.safetensors")
+        self._images: OrderedDict[bytes, _Part] = OrderedDict()
+        weights = sha256(folder / "model.safetensors")
         made_of = f"{_RECIPE} {MINILM_SHA256} {config['image_tower_sha256']} {weights}"
         self.info = RerankerInfo(
             id=name,
@@ -122,29 +102,10 @@ class MiniReranker:
         return f"MiniReranker({self.info.id!r})"
 
     def score(self, pairs: Sequence[Pair], *, batch_size: int = 128) -> np.ndarray:
-        """Return one float32 logit for each pair, of shape (n_pair,), in the order given.
-
-        Parameters
-        ----------
-        pairs : sequence of Pair
-            The query is a text, the document a text, a picture or both. Kinds may be mixed.
-        batch_size : int, default 128
-
-        Returns
-        -------
-        float32 ndarray of shape (n_pair,)
-            Any number. Larger = more relevant.
-
-        Raises
-        ------
-        EncoderError
-            If a pair is of another kind.
-        """
+        """Return one float32 logit for each pair, of shape (n_pair,); kinds may be mixed."""
         pairs = check_pairs(pairs, self.info)
         if not pairs:
             return np.empty(0, dtype=np.float32)
-        import torch
-
         with torch.inference_mode():
             call = self._read(pairs)
             return in_batches(
@@ -155,39 +116,31 @@ class MiniReranker:
             )
 
     def read_ahead(self, documents: Sequence[Content]) -> None:
-        """Read texts and pictures of documents, so that scoring them needs the attention alone.
+        """Read texts and images of documents, so that scoring them needs the attention alone.
 
-        Scores are the same with or without. The last 8,192 texts and as many pictures are kept.
-
-        Parameters
-        ----------
-        documents : sequence of Content
+        Scores are the same with or without. The last 8,192 texts and as many images are kept.
         """
-        import torch
-
         with torch.inference_mode():
             self._recall_texts([each.text for each in documents if each.text and each.has_text])
-            self._recall_pictures([each.image for each in documents if each.image is not None])
+            self._recall_images([each.image for each in documents if each.image is not None])
 
     def _read(self, pairs: Sequence[Pair]) -> _Call:
-        """Read every text and picture once, and say which pair holds which."""
+        """Read every text and image once, and say which pair holds which."""
         asked = [pair.query.text or "" for pair in pairs]
         told = [pair.document.text if pair.document.has_text else None for pair in pairs]
         texts = self._recall_texts([*asked, *(text for text in told if text is not None)])
         images = [pair.document.image for pair in pairs]
-        pictures, key_of = self._recall_pictures([image for image in images if image is not None])
+        parts, key_of = self._recall_images([image for image in images if image is not None])
         shown = [None if image is None else key_of[id(image)] for image in images]
-        return _Call(texts, pictures, asked, told, shown)
+        return _Call(texts, parts, asked, told, shown)
 
     def _recall_texts(self, texts: Sequence[str]) -> dict[str, _Part]:
         return _recall(self._texts, texts, self._read_texts)
 
-    def _recall_pictures(
+    def _recall_images(
         self, images: Sequence[Image.Image]
     ) -> tuple[dict[bytes, _Part], dict[int, bytes]]:
         """Return parts by the hash of their pixels, and that hash by the image's identity."""
-        from mmgap.encoders.mini import square_array
-
         squares: dict[bytes, np.ndarray] = {}
         key_of: dict[int, bytes] = {}  # pairs mostly share the object, so each is looked at once
         for image in images:
@@ -197,9 +150,9 @@ class MiniReranker:
                 key_of[id(image)] = key
                 squares[key] = square
         parts = _recall(
-            self._pictures,
+            self._images,
             list(squares),
-            lambda keys: self._read_pictures(np.concatenate([squares[key] for key in keys])),
+            lambda keys: self._read_images(np.concatenate([squares[key] for key in keys])),
         )
         return parts, key_of
 
@@ -209,17 +162,15 @@ class MiniReranker:
         joint = self._network.joint_text(read.sentence)
         return self._parts(tokens, read.lengths, read.sentence, joint)
 
-    def _read_pictures(self, squares: np.ndarray) -> list[_Part]:
-        read = read_pictures(self._picture_tower, squares)
+    def _read_images(self, squares: np.ndarray) -> list[_Part]:
+        read = read_images(self._image_tower, squares)
         tokens = self._network.patches(read.patches, read.colours).flatten(0, 1)
         lengths = np.full(len(squares), read.patches.shape[1])
-        return self._parts(tokens, lengths, read.picture, self._network.joint_image(read.picture))
+        return self._parts(tokens, lengths, read.image, self._network.joint_image(read.image))
 
     def _parts(
         self, tokens: torch.Tensor, lengths: np.ndarray, raw: torch.Tensor, joint: torch.Tensor
     ) -> list[_Part]:
-        import torch
-
         memory = self._network.memory(tokens)
         looked_at = torch.cat([each for layer in memory for each in layer], dim=1)
         sizes = lengths.tolist()
@@ -229,29 +180,28 @@ class MiniReranker:
         ]
 
     def _logits(self, call: _Call, rows: np.ndarray) -> np.ndarray:
-        import torch
-        from torch.nn.functional import embedding
-
-        query, text, picture = call.query[rows], call.text[rows], call.picture[rows]
+        query, text, image = call.query[rows], call.text[rows], call.image[rows]
         asked = padded(call.start[query], call.length[query], call.nothing)
         words = padded(call.start[text], call.length[text], call.nothing)
-        patches = padded(call.start[picture], call.length[picture], call.nothing)
+        patches = padded(call.start[image], call.length[image], call.nothing)
         index = torch.from_numpy(np.concatenate([words, patches], axis=1))
         there = index != call.nothing
         is_word = there.clone()
         is_word[:, words.shape[1] :] = False
-        seen = embedding(index, call.looked_at).chunk(2 * len(self._network.layers), dim=2)
+        seen = functional.embedding(index, call.looked_at).chunk(
+            2 * len(self._network.layers), dim=2
+        )
         cosines = torch.stack(
             [
                 (each[query] * each[other]).sum(1)
                 for each in (call.raw, call.joint)
-                for other in (text, picture)
+                for other in (text, image)
             ],
             dim=1,
         )
         x = torch.from_numpy(asked)
         logits = self._network(
-            embedding(x, call.tokens),
+            functional.embedding(x, call.tokens),
             x != call.nothing,
             list(zip(seen[::2], seen[1::2], strict=True)),
             is_word,
@@ -262,7 +212,7 @@ class MiniReranker:
 
 
 class _Part(NamedTuple):
-    """A text or a picture as the network has it, before any query."""
+    """A text or an image as the network has it, before any query."""
 
     tokens: torch.Tensor  # (n_token, dim)
     looked_at: torch.Tensor  # (n_token, 2 * layers * dim): keys and values
@@ -276,20 +226,18 @@ class _Call:
     def __init__(
         self,
         texts: dict[str, _Part],
-        pictures: dict[bytes, _Part],
+        images: dict[bytes, _Part],
         asked: Sequence[str],
         told: Sequence[str | None],
         shown: Sequence[bytes | None],
     ) -> None:
-        import torch
-
-        parts = [*texts.values(), *pictures.values()]
-        place_of_text = {text: place for place, text in enumerate(texts)}
-        place_of_picture = {key: len(texts) + place for place, key in enumerate(pictures)}
+        parts = [*texts.values(), *images.values()]
+        row_of_text = {text: place for place, text in enumerate(texts)}
+        row_of_image = {key: len(texts) + place for place, key in enumerate(images)}
         absent = len(parts)  # one more part, without a token, all zero
-        self.query = np.array([place_of_text[text] for text in asked])
-        self.text = np.array([absent if text is None else place_of_text[text] for text in told])
-        self.picture = np.array([absent if key is None else place_of_picture[key] for key in shown])
+        self.query = np.array([row_of_text[text] for text in asked])
+        self.text = np.array([absent if text is None else row_of_text[text] for text in told])
+        self.image = np.array([absent if key is None else row_of_image[key] for key in shown])
         self.length = np.array([*(len(part.tokens) for part in parts), 0])
         self.start = np.cumsum(self.length) - self.length
         self.nothing = int(self.length.sum())
@@ -305,9 +253,7 @@ def _with_zeros(
     rows: list[torch.Tensor], joined: Callable[[list[torch.Tensor]], torch.Tensor]
 ) -> torch.Tensor:
     """Join them and put one row of zeros at the end."""
-    from torch.nn.functional import pad
-
-    return pad(joined(rows), (0, 0, 0, 1))
+    return functional.pad(joined(rows), (0, 0, 0, 1))
 
 
 def _recall(
@@ -329,21 +275,10 @@ def _recall(
 
 
 def padded(starts: np.ndarray, lengths: np.ndarray, nothing: int) -> np.ndarray:
-    """Return which rows of a packed table belong to each item, side by side.
+    """Return which rows of a packed table belong to each item, side by side: (n, longest).
 
-    Parameters
-    ----------
-    starts, lengths : int ndarray of shape (n,)
-        An item's first row and how many it has.
-    nothing : int
-        Fills the places of shorter items.
+    ``nothing`` fills shorter items.
 
-    Returns
-    -------
-    int ndarray of shape (n, longest)
-
-    Examples
-    --------
     >>> padded(np.array([0, 3]), np.array([3, 1]), 99).tolist()
     [[0, 1, 2], [3, 99, 99]]
     """
@@ -362,44 +297,27 @@ def _read_config(folder: Path) -> dict[str, Any]:
             "scripts/train_mini_reranker.py"
         )
         raise EncoderError(msg)
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config
+    with one_error(f"{folder / 'config.json'} cannot be read", "Restore it"):
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return {key: config[key] for key in ("network", "image_tower_sha256")}
 
 
 def _load_network(folder: Path, shape: dict[str, int]) -> CrossNetwork:
     from safetensors.torch import load_file
 
-    from mmgap.rerankers.mini_network import CrossNetwork
-
-    network = CrossNetwork(**shape)
-    try:
+    with one_error(f"the weights in {folder} do not fit its config.json", "Restore both"):
+        network = CrossNetwork(**shape)
         weights = load_file(folder / "model.safetensors")
         network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    except RuntimeError as error:
-        msg = f"the weights in {folder} do not fit its config.json: {error}"
-        raise EncoderError(msg) from error
     return network.eval()
 
 
-def load_picture_tower(expected_sha256: str | None = None) -> MiniModel:
-    """Load the encoder whose image tower the reranker sees through.
-
-    Parameters
-    ----------
-    expected_sha256 : str or None
-        Hash of its weights; ``None`` takes any.
-
-    Raises
-    ------
-    EncoderError
-        If its weights are missing or others than expected.
-    """
+def load_image_tower(expected_sha256: str | None = None) -> MiniModel:
+    """Load the encoder whose image tower the reranker sees through; ``None`` takes any weights."""
     from safetensors.torch import load_file
 
-    from mmgap.encoders.mini import SENTENCE_DIM, MiniModel
-
     weights = paths.data_dir() / "models" / TOWER / "model.safetensors"
-    found = _sha256(weights) if weights.is_file() else "missing"
+    found = sha256(weights) if weights.is_file() else "missing"
     if found != (expected_sha256 or found) or found == "missing":
         msg = (
             f"the reranker sees through the image tower of {TOWER} with sha256 {expected_sha256}; "
@@ -412,55 +330,25 @@ def load_picture_tower(expected_sha256: str | None = None) -> MiniModel:
     return model.eval()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class TextRead(NamedTuple):
+    """What the frozen sentence tower says of some texts."""
+
+    states: torch.Tensor  # (n_token, 384), token states of all texts, one text after the other
+    lengths: np.ndarray  # int64 (n_text,), how many of them each text has: 1 to MAX_WORDS
+    sentence: torch.Tensor  # (n_text, 384), unit norm
 
 
-@dataclass(frozen=True)
-class TextRead:
-    """What the frozen sentence tower says of some texts.
+class ImageRead(NamedTuple):
+    """What the frozen image tower says of some images."""
 
-    Parameters
-    ----------
-    states : Tensor of shape (n_token, 384)
-        Token states of all texts, one text after the other.
-    lengths : int64 ndarray of shape (n_text,)
-        How many of them each text has: 1 to ``MAX_WORDS``.
-    sentence : Tensor of shape (n_text, 384)
-        Unit norm.
-    """
-
-    states: torch.Tensor
-    lengths: np.ndarray
-    sentence: torch.Tensor
-
-
-@dataclass(frozen=True)
-class PictureRead:
-    """What the frozen image tower says of some pictures.
-
-    Parameters
-    ----------
-    patches : Tensor of shape (n_picture, 16, 384)
-        In the space of the sentences; their mean points where ``picture`` does.
-    colours : Tensor of shape (n_picture, 16, 48)
-        Mean colours of a 4 x 4 grid inside each patch, from -1 to 1.
-    picture : Tensor of shape (n_picture, 384)
-        Unit norm.
-    """
-
-    patches: torch.Tensor
-    colours: torch.Tensor
-    picture: torch.Tensor
+    patches: torch.Tensor  # (n_image, 16, 384), in the space of the sentences
+    colours: torch.Tensor  # (n_image, 16, 48), a 4 x 4 grid inside each patch, from -1 to 1
+    image: torch.Tensor  # (n_image, 384), unit norm: where the patches' mean points
 
 
 def read_texts(tower: SentenceTower, texts: Sequence[str]) -> TextRead:
     """Read texts with the frozen sentence tower, in batches of like length."""
     import torch
-    from torch.nn.functional import normalize
-
-    from mmgap.encoders.mini import MAX_TEXT_TOKENS
 
     order = sorted(range(len(texts)), key=lambda k: (len(texts[k]), k))
     states: list[Any] = [None] * len(texts)
@@ -479,7 +367,7 @@ def read_texts(tower: SentenceTower, texts: Sequence[str]) -> TextRead:
             mask = tokens["attention_mask"]
             mean = (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
             hidden = _SCALE * hidden / mean.norm(dim=1)[:, None, None]
-            sentence[rows] = normalize(mean, dim=1)
+            sentence[rows] = functional.normalize(mean, dim=1)
             for place, row in enumerate(rows):
                 # The last token, [SEP], says nothing of its own.
                 length = min(int(mask[place].sum()) - 1, MAX_WORDS)
@@ -488,28 +376,178 @@ def read_texts(tower: SentenceTower, texts: Sequence[str]) -> TextRead:
     return TextRead(torch.cat(states).clone() if states else torch.zeros(0, 384), lengths, sentence)
 
 
-def read_pictures(model: MiniModel, squares: np.ndarray) -> PictureRead:
+def read_images(model: MiniModel, squares: np.ndarray) -> ImageRead:
     """Read white squares (n, 128, 128, 3) with the tower and head of a locked-text encoder."""
-    from mmgap.encoders.mini import to_pixels
-
     return read_pixels(model, to_pixels(squares))
 
 
-def read_pixels(model: MiniModel, pixels: torch.Tensor) -> PictureRead:
+def read_pixels(model: MiniModel, pixels: torch.Tensor) -> ImageRead:
     """Read pixels as :func:`mmgap.encoders.mini.to_pixels` gives them, (n, 3, 128, 128)."""
-    import torch
-    from torch.nn.functional import adaptive_avg_pool2d, normalize
-
     patches, colours = [torch.zeros(0, 16, 384)], [torch.zeros(0, 16, 48)]
     with torch.inference_mode():
         for part in pixels.split(64):
             seen = model.image_tower.forward_features(part)  # (n, 1280, 4, 4)
             patches.append(model.image_head(seen.flatten(2).transpose(1, 2)))
-            cells = adaptive_avg_pool2d(part, 16).reshape(-1, 3, 4, 4, 4, 4)
+            cells = functional.adaptive_avg_pool2d(part, 16).reshape(-1, 3, 4, 4, 4, 4)
             colours.append(cells.permute(0, 2, 4, 3, 5, 1).reshape(-1, 16, 48))
         every, mean = torch.cat(patches), torch.cat(patches).mean(1)
-        return PictureRead(
+        return ImageRead(
             (_SCALE * every / mean.norm(dim=1)[:, None, None]).clone(),
             torch.cat(colours).clone(),
-            normalize(mean, dim=1).clone(),
+            functional.normalize(mean, dim=1).clone(),
         )
+
+
+# --- the network: a query's tokens attend to a document's words and patches ----------------------
+
+
+class Layer(nn.Module):
+    """Query tokens look at the document's words and patches, then each thinks for itself."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(dim)
+        self.query = nn.Linear(dim, dim)
+        self.output = nn.Linear(dim, dim)
+        self.evidence = nn.Linear(2 * heads, dim)
+        self.log_scale = nn.Parameter(torch.full((heads, 1, 1), 2.0))
+        self.sink = nn.Parameter(torch.zeros(heads, 1, 1))
+        wide, narrow = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.think = nn.Sequential(nn.LayerNorm(dim), wide, nn.GELU(), narrow)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(narrow.weight)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        is_word: torch.Tensor,
+        is_patch: torch.Tensor,
+    ) -> torch.Tensor:
+        """Take (b, m, dim) query tokens to (b, m, dim).
+
+        ``keys`` and ``values`` are (b, l, dim), the keys of unit norm in each head; masks (b, l).
+        """
+        b, m, dim = x.shape
+        asked = self.query(self.norm(x)).view(b, m, self.heads, -1)
+        asked = functional.normalize(asked, dim=-1).transpose(1, 2)
+        keys = keys.view(b, keys.shape[1], self.heads, -1).transpose(1, 2)
+        values = values.view(b, values.shape[1], self.heads, -1).transpose(1, 2)
+        cosine = asked @ keys.transpose(2, 3)  # (b, heads, m, l)
+        words, patches = is_word[:, None, None], is_patch[:, None, None]
+        # What a token finds at best, in each modality; absent = 0, as the mean of random cosines.
+        best = [
+            torch.where(
+                there.any(-1, keepdim=True), cosine.masked_fill(~there, -1).amax(-1, True), 0.0
+            )
+            for there in (words, patches)
+        ]
+        evidence = torch.cat(best, dim=-1).permute(0, 2, 1, 3).reshape(b, m, -1)
+        weight = (cosine * self.log_scale.exp()).masked_fill(~(words | patches), -torch.inf)
+        sink = self.sink.expand(b, -1, m, 1)  # a token may find nothing
+        weight = torch.cat([weight, sink], dim=-1).softmax(-1)[..., :-1]
+        seen = (weight @ values).transpose(1, 2).reshape(b, m, dim)
+        x = x + self.output(seen) + self.evidence(evidence)
+        return x + self.think(x)
+
+
+class CrossNetwork(nn.Module):
+    """Scores pairs of a query and a document with a text, an image, or both."""
+
+    def __init__(
+        self,
+        dim: int = 96,
+        heads: int = 4,
+        layers: int = 2,
+        joint: int = 384,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.word = nn.Linear(SENTENCE_DIM, dim)
+        self.patch = nn.Linear(SENTENCE_DIM, dim)
+        to_colour, from_colour = nn.Linear(COLOURS, 64), nn.Linear(64, dim)
+        self.colour = nn.Sequential(to_colour, nn.GELU(), from_colour)
+        self.place = nn.Parameter(torch.zeros(N_PATCHES, dim))
+        keys = [nn.Linear(dim, dim) for _ in range(layers)]
+        self.key = nn.ModuleList(keys)
+        self.value = nn.ModuleList(nn.Linear(dim, dim) for _ in range(layers))
+        stack = [Layer(dim, heads) for _ in range(layers)]
+        self.layers = nn.ModuleList(stack)
+        self.drop = nn.Dropout(dropout)
+        wide, narrow = nn.Linear(SENTENCE_DIM, 384), nn.Linear(384, joint)
+        self.text_head = nn.Sequential(wide, nn.GELU(), nn.Dropout(dropout), narrow)
+        self.text_short = nn.Linear(SENTENCE_DIM, joint, bias=False)
+        self.image_short = nn.Linear(SENTENCE_DIM, joint, bias=False)
+        n_whole = 6  # four cosines, and whether there are words and patches
+        self.whole = nn.Linear(n_whole, 1)
+        first, last = nn.Linear(2 * dim + n_whole, dim), nn.Linear(dim, 1)
+        self.score = nn.Sequential(
+            nn.LayerNorm(2 * dim + n_whole), first, nn.GELU(), nn.Dropout(dropout), last
+        )
+        with torch.no_grad():
+            # One random projection for both: angles survive it, so that a word is near its likes
+            # and near their images from the first step.
+            self.patch.weight.copy_(self.word.weight)
+            for layer, key in zip(stack, keys, strict=True):
+                nn.init.orthogonal_(key.weight)
+                layer.query.weight.copy_(key.weight)
+            # The joint space starts as the sentences' own, in which images lie already.
+            nn.init.eye_(self.text_short.weight)
+            nn.init.eye_(self.image_short.weight)
+            # The first score is that of the cosines.
+            self.whole.weight.copy_(torch.tensor([[5.0, 5.0, 5.0, 5.0, 0.0, 0.0]]))
+            for linear in (narrow, from_colour, last):
+                nn.init.zeros_(linear.weight)
+            nn.init.zeros_(narrow.bias)
+
+    def words(self, states: torch.Tensor) -> torch.Tensor:
+        """Take token states (n, 384) to tokens (n, dim)."""
+        return self.drop(self.word(states))
+
+    def patches(self, patches: torch.Tensor, colours: torch.Tensor) -> torch.Tensor:
+        """Take patches (n, 16, 384) and their colours (n, 16, 48) to tokens (n, 16, dim)."""
+        return self.drop(self.patch(patches) + self.colour(colours) + self.place)
+
+    def memory(self, tokens: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values, both (n, dim), of document tokens, for each layer."""
+        found = []
+        for layer, key, value in zip(self.layers, self.key, self.value, strict=True):
+            keys = functional.normalize(key(tokens).view(len(tokens), layer.heads, -1), dim=-1)
+            found.append((keys.reshape(len(tokens), -1), value(tokens)))
+        return found
+
+    def joint_text(self, sentence: torch.Tensor) -> torch.Tensor:
+        """Unit-norm (n, joint) of sentence vectors (n, 384)."""
+        return functional.normalize(self.text_short(sentence) + self.text_head(sentence), dim=-1)
+
+    def joint_image(self, image: torch.Tensor) -> torch.Tensor:
+        """Unit-norm (n, joint) of image vectors (n, 384)."""
+        return functional.normalize(self.image_short(image), dim=-1)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        x_there: torch.Tensor,
+        memory: list[tuple[torch.Tensor, torch.Tensor]],
+        is_word: torch.Tensor,
+        is_patch: torch.Tensor,
+        cosines: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return one logit for each pair, (b,).
+
+        ``x`` (b, m, dim) are query tokens, of which ``x_there`` (b, m) says which are real;
+        ``memory`` keys and values (b, l, dim), ``is_word`` and ``is_patch`` (b, l). The cosines
+        (b, 4) are sentence-sentence and sentence-image, as they come and in the joint space; 0
+        where there is no such side.
+        """
+        for layer, (keys, values) in zip(self.layers, memory, strict=True):
+            x = layer(x, keys, values, is_word, is_patch)
+        real = x_there.unsqueeze(-1)
+        mean = (x * real).sum(1) / real.sum(1)
+        most = x.masked_fill(~real, -torch.inf).amax(1)
+        sides = torch.stack([is_word.any(1), is_patch.any(1)], 1).float()
+        whole = torch.cat([cosines, sides], 1)
+        return (self.whole(whole) + self.score(torch.cat([mean, most, whole], 1))).squeeze(1)

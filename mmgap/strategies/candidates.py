@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmgap.encoders.similarity import similarity
-from mmgap.encoders.token_vectors import Embeddings, TokenVectors
+from mmgap.encoders.vectors import Embeddings, TokenVectors, similarity
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Vectors
 from mmgap.strategies.distributions import relevance

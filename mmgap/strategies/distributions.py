@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,11 +95,13 @@ def relevance(vectors: Vectors) -> np.ndarray:
     return relevant
 
 
-def merged_text_fraction(vectors: Vectors, k: int = 10) -> np.ndarray:
+def merged_text_fraction(
+    vectors: Vectors, k: int = 10, found: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
     """Share of texts among the k best hits when texts and images are merged by raw cosine.
 
     Each text and each image is a hit of its own here, as in an index that holds both; one that
-    ``corpus.left_out`` names is no hit.
+    ``corpus.left_out`` names is no hit. ``found`` holds the scores of the legs if known.
 
     Returns
     -------
@@ -113,7 +116,8 @@ def merged_text_fraction(vectors: Vectors, k: int = 10) -> np.ndarray:
     """
     need_both_legs(vectors)
     # Smallest first, NaN last: the best hits of a leg are the first ones of -scores.
-    best = {leg: np.sort(-vectors.scores(leg), axis=1)[:, :k] for leg in LEGS}
+    found = {leg: vectors.scores(leg) for leg in LEGS} if found is None else found
+    best = {leg: np.sort(-found[leg], axis=1)[:, :k] for leg in LEGS}
     both = np.concatenate(list(best.values()), axis=1)
     order = np.argsort(both, axis=1, kind="stable")
     legs = np.repeat(list(best), [part.shape[1] for part in best.values()])[order]

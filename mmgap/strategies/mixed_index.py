@@ -22,7 +22,7 @@ from mmgap.corpus.features import FeatureCorpus
 from mmgap.corpus.schema import LEGS, Corpus, Document, Judgment, Qrels
 from mmgap.errors import MmgapError
 from mmgap.evaluation import Run, bootstrap_interval, recall, tied_at
-from mmgap.evaluation.tie_groups import OverTies, TieGroups
+from mmgap.evaluation.measures import OverTies, TieGroups
 from mmgap.index.vectors import Leg, Vectors, unit_norm
 from mmgap.strategies.candidates import Pool, take_queries
 from mmgap.strategies.distributions import need_both_legs, relevance
@@ -44,9 +44,6 @@ FORMS = ("text", "image", "both")
 
 ORDERS = ("expected", "optimistic", "pessimistic")
 """Of tied entries."""
-
-LEFT_OUT = "left out"
-"""Measure of the rows that say why a strategy could not be fitted."""
 
 
 def judge_entries(
@@ -281,8 +278,8 @@ def single_modality_table(
     direction "image" is asked.
 
     One row a strategy, direction and measure (``recall@k``, and ``text_fraction@k`` at the largest
-    k): ``value`` with its 95 % bootstrap CI, ``optimistic``, ``pessimistic``, ``n``. What cannot be
-    fitted has one row of measure "left out" with its ``reason``, a column that is there only then.
+    k): ``value`` with its 95 % bootstrap CI, ``optimistic``, ``pessimistic``, ``n``.
+    ``table.attrs["failures"]`` says what could not be fitted, and why.
     """
     import pandas as pd
 
@@ -296,15 +293,14 @@ def single_modality_table(
         for answer in directions
     }
     rows: list[dict[str, object]] = []
+    failures: dict[str, str] = {}
     for strategy in chosen:
         about = {"method": strategy.name, "fitted_on": strategy.fitted_on}
         try:
             fitted = replace(strategy, depth=None).fit(reference)
             ranked = {answer: fitted.scores(pool) for answer, pool in pools.items()}
         except (ValueError, ArithmeticError) as error:
-            rows.append(
-                about | {"direction": "", "measure": LEFT_OUT, "n": 0, "reason": str(error)}
-            )
+            failures[strategy.name] = str(error)
             continue
         for answer, pool in pools.items():
             found = _measured(ranked[answer], pool, ks)
@@ -319,10 +315,9 @@ def single_modality_table(
                 for column, (measure, over) in enumerate(found.items())
             ]
     table = pd.DataFrame(rows)
-    if "reason" in table:
-        table["reason"] = table["reason"].fillna("")
     table.insert(0, "encoder", test.encoder.id)
     table.insert(0, "corpus", test.corpus.name)
+    table.attrs["failures"] = failures
     return table
 
 
@@ -392,7 +387,6 @@ def format_single_modality(table: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = table[table["measure"] != LEFT_OUT]
     methods, directions, measures = (
         list(dict.fromkeys(table[name])) for name in ("method", "direction", "measure")
     )

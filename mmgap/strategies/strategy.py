@@ -464,7 +464,7 @@ def _refuse_one_label(strategy: Strategy, labels: np.ndarray) -> None:
 
 def _best_leg(legs: Sequence[np.ndarray], relevant: np.ndarray, n_relevant: np.ndarray) -> int:
     """Which leg has the largest mean recall; a tie goes to the first."""
-    from mmgap.fusion.objective import expected_measure
+    from mmgap.evaluation import expected_measure
 
     n_found = relevant.sum(axis=1)
     means = []

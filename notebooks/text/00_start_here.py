@@ -43,7 +43,7 @@ from mmgap.notebook import notebook
 from mmgap.plots import new_figure, series_marks
 from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
-from mmgap.strategies import find_candidates, score_contrasts
+from mmgap.strategies import Pool, score_contrasts
 
 settings = notebook("00_start_here", seed=0)
 
@@ -428,7 +428,7 @@ wide[list(runs)].assign(queries=query_class.value_counts()).round(1)
 # image scores of all candidates, and count the queries that get another first document.
 
 # %%
-candidates = find_candidates(vectors, depth=100)
+candidates = Pool(vectors, depth=100).candidates
 image_scores = candidates.scores["image"]
 rulers = {"as it is": image_scores, "0.1 higher": image_scores + 0.1, "doubled": 2 * image_scores}
 firsts = {

@@ -342,7 +342,7 @@ Markdown("**Measured here:**\n\n" + "\n".join(lines))
 # %% [markdown]
 # ### The full report
 #
-# `mg.gap_report` computes every measure of `mmgap.gap`, with intervals and levels of nothing, and
+# `mg.gap_report` computes every measure of `mmgap.gap`, with intervals and null levels, and
 # what the gap does to search. `mmgap gap --encoder mini-clip` prints the same on a terminal. What
 # the part on search means is the subject of
 # [05_trivial_merges_fail](05_trivial_merges_fail.ipynb).

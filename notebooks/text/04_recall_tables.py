@@ -54,7 +54,7 @@ from mmgap.plots import difference_dots, gallery, recall_bars
 from mmgap.plots.palette import QUIET_COLOUR
 from mmgap.provenance import provenance
 from mmgap.report import grouped_recall
-from mmgap.strategies import TRIVIAL, find_candidates, merged_text_fraction
+from mmgap.strategies import TRIVIAL, Pool, merged_text_fraction
 
 # %%
 settings = notebook("04_recall_tables", seed=0)
@@ -588,7 +588,7 @@ ends.rename(columns={"value": "expected", "tied": "queries with a tie at 10"}).r
 
 # %%
 first = vectors[key]
-candidates = find_candidates(first, depth=100)
+candidates = Pool(first, depth=100).candidates
 offset = first.scores("text").mean() - first.scores("image").mean()
 both_scores = candidates.scores["text"], candidates.scores["image"]
 raised = both_scores[0], both_scores[1] + offset
@@ -642,7 +642,7 @@ spread.assign(ratio=spread["text"] / spread["image"]).round(3)
 # of 16, as in the article's pipeline:
 
 # %%
-candidates = find_candidates(first, depth=16)
+candidates = Pool(first, depth=16).candidates
 one_list = [
     np.where(candidates.listed[leg], candidates.scores[leg], np.nan) for leg in candidates.scores
 ]

@@ -47,7 +47,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 import mmgap as mg
-from mmgap.encoders.similarity import similarity
+from mmgap.encoders.vectors import similarity
 from mmgap.errors import CorpusError
 from mmgap.evaluation import Run, bootstrap_interval, evaluate, verdict
 from mmgap.fusion import comb_max, comb_mean, comb_weighted
@@ -58,8 +58,7 @@ from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
 from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
-from mmgap.strategies import TRIVIAL, find_candidates, merged_text_fraction, relevance
-from mmgap.strategies.merged_hits import judge_merged_hits
+from mmgap.strategies import TRIVIAL, Pool, judge_entries, merged_text_fraction, relevance
 
 # %%
 settings = notebook("05_trivial_merges_fail", seed=0)
@@ -382,7 +381,7 @@ def as_run(item, found, weight):
 
 
 def curve(item):
-    found = find_candidates(item, depth=100)
+    found = Pool(item, depth=100).candidates
     return recalls(item, [as_run(item, found, weight) for weight in weights])
 
 
@@ -558,7 +557,7 @@ gains
 def found_in(item, legs):
     scores, good = scored(item)
     good["text"] = np.zeros_like(good["text"])  # a caption does not answer itself
-    judged = judge_merged_hits(*({leg: part[leg] for leg in legs} for part in (scores, good)), k=k)
+    judged = judge_entries(*({leg: part[leg] for leg in legs} for part in (scores, good)), k=k)
     return judged["expected"].mean()
 
 
@@ -682,7 +681,7 @@ Markdown("**Measured:**\n\n" + "\n".join(lines))
 # %%
 ties = {}
 for key, item in test.items():
-    found = find_candidates(item, depth=100)
+    found = Pool(item, depth=100).candidates
     rules = {"max": runs[key][2], "text leg": runs[key][0]}
     rules["weighted mean"] = as_run(item, found, chosen[*key, "all"])
     for name, run in rules.items():
@@ -771,7 +770,7 @@ for item in real.values():
 
 # %% tags=["solution"]
 key = next(iter(test))
-item, found = test[key], find_candidates(test[key], depth=100)
+item, found = test[key], Pool(test[key], depth=100).candidates
 text, image = found.scores["text"], found.scores["image"]
 for name, rule in (("max", comb_max), ("mean", comb_mean)):
     ids = item.corpus.query_ids, item.corpus.doc_ids, found.documents

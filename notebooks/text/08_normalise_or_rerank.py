@@ -53,7 +53,6 @@ import mmgap.strategies as st
 from mmgap.evaluation import (
     bootstrap_interval,
     difference_table,
-    evaluate,
     holm,
     randomisation_test,
     recall_table,
@@ -67,8 +66,7 @@ from mmgap.plots import difference_dots, pareto, series_marks
 from mmgap.plots import label_budget as draw_label_budget
 from mmgap.plots import leaderboard as draw_leaderboard
 from mmgap.provenance import provenance
-from mmgap.strategies import METHODS, VERDICT_FAMILIES, HeldOut, PairScorer, TwoStage
-from mmgap.strategies.split import take_queries
+from mmgap.strategies import METHODS, VERDICT_FAMILIES, PairScorer, Rerank, Strategy, take_queries
 
 settings = notebook("08_normalise_or_rerank", seed=0)
 
@@ -200,34 +198,43 @@ pd.DataFrame(
 #   leg that found the document, row 3.
 
 # %%
-norm = {"merge": "mean", "normalise": "reference z", "pool": 128}
+norm = {"merge": "mean", "normaliser": "reference z", "depth": 128}
 fitted = {**norm, "merge": "convex"}
 
 
-def ladder(title, depths, **how):
-    return tuple(TwoStage(f"{title} {n}", "fused", depth=n, **how) for n in depths)
+def ladder(title, depths, margin=None, **how):
+    return tuple(
+        Strategy(f"{title} {n}", rerank=Rerank("fused", n, margin=margin), family=title, **how)
+        for n in depths
+    )
 
 
 # %%
 def cascade(n):
-    return TwoStage(f"text {n}, then both", "text", depth=n, refine=("fused", n // 4), **norm)
+    both = Rerank("text", n, cascade=("fused", n // 4))
+    return Strategy(f"text {n}, then both", rerank=both, family="text, then both", **norm)
 
 
 def by_quota(n):
-    return TwoStage(f"rerank {n}", "fused", depth=n // 2, tail=True)
+    return Strategy(f"rerank {n}", rerank=Rerank("fused", n // 2), family="rerank")
 
 
-article = TwoStage("16 + 16, mean of views", "average", depth=16)
+def calls_for_both(title, view, **how):
+    both = Rerank(view, 16, **how)
+    return Strategy(f"16 + 16, {title}", depth=16, rerank=both, family="16 + 16, two calls")
+
+
+article = calls_for_both("mean of views", "average")
 two_calls = (
     article,
-    TwoStage("16 + 16, mean of logits", "average", depth=16, average="before"),
-    TwoStage("16 + 16, matching leg", "matching", depth=16),
+    calls_for_both("mean of logits", "average", average="before"),
+    calls_for_both("matching leg", "matching"),
 )
 
 
 # %%
 def reranked_families(vectors, depths):
-    unsure = st.margin_threshold(vectors, TwoStage("margin", "fused", depth=1, **norm), 0.5)
+    unsure = st.margin_threshold(vectors, Strategy("margin", **norm), 0.5)
     families = {"rerank": tuple(by_quota(n) for n in depths)}
     families |= {"normalise, rerank": ladder("normalise, rerank", depths, **norm)}
     return families | {"only unsure": ladder("only unsure", depths, margin=unsure, **norm)}
@@ -263,23 +270,28 @@ def all_strategies(families, at_most=np.inf):
 limit = max(offered)
 candidates = {at: merges + all_strategies(families[at], limit) for at in conditions}
 tried = {
-    at: st.held_out(calibration[at], candidates[at], reranker, n_folds=n_folds, cache=store)
+    at: st.judge(
+        candidates[at],
+        calibration[at],
+        folds=n_folds,
+        reranker=PairScorer(calibration[at], reranker, cache=store),
+    )
     for at in conditions
 }
 
 
 # %%
-def representatives(found, candidates):
+def representatives(judged, candidates, rows=None):
     named = {family: [] for family in VERDICT_FAMILIES}
     for each in candidates:
         named[st.verdict_family(each)].append(each.name)
-    return {family: st.choose_best(found, names) for family, names in named.items()}
+    return {family: st.choose_best(judged, each, rows=rows) for family, each in named.items()}
 
 
 chosen = {at: representatives(tried[at], candidates[at]) for at in conditions}
 rows = []
 for at, label in conditions.items():
-    means = tried[at].values.mean().sort_values(ascending=False, kind="stable")
+    means = tried[at].by_query().mean().sort_values(ascending=False, kind="stable")
     for family in VERDICT_FAMILIES:
         own = {each.name for each in candidates[at] if st.verdict_family(each) == family}
         best = [f"{each} {100 * means[each]:.1f}" for each in means.index if each in own][:3]
@@ -303,9 +315,9 @@ pd.DataFrame(rows).set_index(["condition", "family"])
 # %%
 def read_once(vectors):
     first = take_queries(vectors, np.array([0]))
-    whole = TwoStage("whole corpus", "average", depth=len(vectors.corpus.documents))
-    scorer = PairScorer(first, reranker, cache=False)
-    st.run_candidates(first, [whole], scorer, calibration=vectors)
+    n = len(vectors.corpus.documents)
+    whole = Strategy("whole corpus", depth=n, rerank=Rerank("average", n))
+    st.judge([whole], first, reranker=PairScorer(first, reranker, cache=False))
 
 
 # %%
@@ -315,7 +327,7 @@ usual = (
     *("platt, log-odds", "likelihood ratio, log-odds", "convex, reference z", "logistic"),
 )
 usual_reranked = {article.name, "normalise, rerank 32", "rerank 32"}
-runs = {}
+boards = {}
 for at in conditions:
     wanted = [METHODS[each] for each in usual]
     wanted += [each for each in all_strategies(families[at]) if each.name in usual_reranked]
@@ -326,14 +338,13 @@ for at in conditions:
     if is_new:  # else the times are known already
         read_once(test[at])
     scorer = PairScorer(test[at], reranker, cache=store)
-    costed = st.run_candidates(test[at], wanted, scorer, calibration=calibration[at])
-    runs[at] = {each.run.name: each for each in costed}
+    boards[at] = st.judge(wanted, test[at], calibration[at], reranker=scorer)
 
 # %%
 legs = ["text leg", "image leg"]
 board = []
 for at, label in conditions.items():
-    own, qrels = [each.run for each in runs[at].values()], test[at].corpus.qrels
+    own, qrels = [each.run for each in boards[at].costed.values()], test[at].corpus.qrels
     part = recall_table(own, qrels, k, measures=[measure], tolerance=1e-12)
     tested = difference_table(own, qrels, legs, measure=measure, tolerance=1e-12)
     part["p_holm"] = part["strategy"].map(tested.set_index("strategy")["p_holm"])
@@ -378,20 +389,17 @@ listed.assign(
 
 # %%
 embed_ms = st.embedding_ms(encoder, test["style"].corpus)
-judged = {
-    label: {family: runs[at][each] for family, each in chosen[at].items()}
-    for at, label in conditions.items()
-}
-corpora = {label: test[at].corpus for at, label in conditions.items()}
 n_labelled = {label: len(calibration[at].corpus.queries) for at, label in conditions.items()}
-verdicts = st.family_verdicts(judged, corpora, embed_ms=embed_ms, rng=settings.rng())
+judged = {label: boards[at] for at, label in conditions.items()}
+picks = {label: chosen[at] for at, label in conditions.items()}
+verdicts = st.family_verdicts(judged, picks, embed_ms=embed_ms, rng=settings.rng())
 
 # %%
 sentences = st.verdict_sentences(verdicts, n_labelled=n_labelled)
 classes = dict.fromkeys(verdicts["query_class"])
 lines = []
 for label in conditions.values():
-    represented = ", ".join(f"{family}: *{run.run.name}*" for family, run in judged[label].items())
+    represented = ", ".join(f"{family}: *{each}*" for family, each in picks[label].items())
     lines += [f"**{label}** ({represented})", ""]
     for each in (each for each in classes if (label, each) in sentences.index):
         lines.append(f"- *{'All queries' if each == 'all' else 'Class ' + each}.* ")
@@ -442,15 +450,8 @@ for at, label in conditions.items():
     merge_names[at] = list(dict.fromkeys(["raw, mean", *list(chosen[at].values())[:2]]))
     wanted = [METHODS[each] for each in merge_names[at]] + all_strategies(families[at])
     scorer = PairScorer(few, reranker, cache=store)
-    costed = st.run_candidates(few, wanted, scorer, calibration=calibration[at])
-    table = st.cost_table(
-        costed,
-        few.corpus.qrels,
-        measure=measure,
-        families=st.family_of(families[at]),
-        embed_ms=embed_ms,
-    )
-    swept[label] = table.assign(condition=label)
+    found = st.judge(wanted, few, calibration[at], reranker=scorer)
+    swept[label] = st.cost_table(found, embed_ms=embed_ms).assign(condition=label)
 
 # %%
 costs = pd.concat(swept.values())
@@ -489,7 +490,7 @@ for at, label in conditions.items():
     table = swept[label].set_index("strategy")
     free = chosen[at][VERDICT_FAMILIES[0]]
     for budget in (0, *depths):
-        names = [each for each in tried[at].values if each in table.index]
+        names = [each for each in tried[at].names if each in table.index]
         pick = st.choose_best(tried[at], names, max_calls=budget)
         row = table.loc[pick]
         rows.append({"condition": label, "calls allowed": budget, "best on calibration": pick})
@@ -512,11 +513,7 @@ equal
 worth = 2.0
 paid = []
 for at, label in conditions.items():
-    qrels, kinds = test[at].corpus.qrels, st.family_of(families[at])
-    table = st.cost_table(
-        list(runs[at].values()), qrels, measure=measure, families=kinds, embed_ms=embed_ms
-    )
-    found = st.break_even(table, worth=worth)
+    found = st.break_even(st.cost_table(boards[at], embed_ms=embed_ms), worth=worth)
     pick = {chosen[at][VERDICT_FAMILIES[2]], article.name, "normalise, rerank 32"}
     paid.append(found[found["strategy"].isin(pick)].assign(condition=label))
 paid = pd.concat(paid).set_index(["condition", "strategy"])
@@ -551,9 +548,7 @@ for at, label in conditions.items():
     table = st.label_budget(
         calibration[at], test[at], n_draws=n_draws, references=[METHODS["reference z, mean"]]
     )
-    values = evaluate(
-        judged[label][VERDICT_FAMILIES[2]].run, corpora[label].qrels, [measure], tolerance=1e-12
-    )["expected"][measure].to_numpy()
+    values = boards[at].by_query()[chosen[at][VERDICT_FAMILIES[2]]].to_numpy()
     low, high = bootstrap_interval(values, rng=settings.rng())
     line = {"method": "reranking", "n_labels": np.nan, "measure": measure, "value": values.mean()}
     line |= {"ci_low": float(low), "ci_high": float(high), "n": len(values)}
@@ -603,10 +598,6 @@ settings.save(
 
 
 # %%
-def by_query(run, corpus):
-    return evaluate(run, corpus.qrels, [measure], tolerance=1e-12)["expected"][measure].to_numpy()
-
-
 def ratio(top, bottom, n=4000):
     draws = settings.rng(1).multinomial(len(top), np.full(len(top), 1 / len(top)), size=n)
     return np.quantile((draws @ top) / (draws @ bottom), [0.025, 0.975])
@@ -617,7 +608,7 @@ def interval_of(values):
 
 
 found = {
-    label: {each: by_query(run.run, corpora[label]) for each, run in runs[at].items()}
+    label: {each: values.to_numpy() for each, values in boards[at].by_query().items()}
     for at, label in conditions.items()
 }
 
@@ -705,21 +696,16 @@ small += [METHODS[each] for each in usual if st.verdict_family(METHODS[each])]
 # %%
 compact = [verdicts.assign(encoder=name)]
 for other in others:
-    judged_too, corpora_too, other_encoder = {}, {}, mg.load_encoder(other)
+    judged_too, picks_too, other_encoder = {}, {}, mg.load_encoder(other)
     for at, label in conditions.items():
         known = load("calibration", at, other_encoder)
         asked = thinned(load("test", at, other_encoder), every_other)
-        pick = representatives(
-            st.held_out(known, small, reranker, cache=store, n_folds=n_folds), small
-        )
+        scorers = [PairScorer(each, reranker, cache=store) for each in (known, asked)]
+        tried_too = st.judge(small, known, folds=n_folds, reranker=scorers[0])
+        pick = picks_too[label] = representatives(tried_too, small)
         wanted = [each for each in small if each.name in pick.values()]
-        costed = st.run_candidates(
-            asked, wanted, PairScorer(asked, reranker, cache=store), calibration=known
-        )
-        by_name = {each.run.name: each for each in costed}
-        judged_too[label] = {family: by_name[each] for family, each in pick.items()}
-        corpora_too[label] = asked.corpus
-    compact.append(st.family_verdicts(judged_too, corpora_too, rng=settings.rng()))
+        judged_too[label] = st.judge(wanted, asked, known, reranker=scorers[1])
+    compact.append(st.family_verdicts(judged_too, picks_too, rng=settings.rng()))
     compact[-1]["encoder"] = other
 compact = pd.concat(compact)
 
@@ -776,18 +762,12 @@ for at, label in conditions.items():
     asked = test[at].corpus.query_frame()["query_class"]
     known = calibration[at].corpus.query_frame()["query_class"]
     for each in sorted(set(known)):
-        part = HeldOut(tried[at].values[(known == each).to_numpy()], tried[at].calls)
-        pick = representatives(part, candidates[at])
-        wanted = [
-            one
-            for one in candidates[at]
-            if one.name in pick.values() and not isinstance(one, TwoStage)
-        ]
-        costed = st.run_candidates(test[at], wanted, calibration=calibration[at])
+        pick = representatives(tried[at], candidates[at], np.flatnonzero(known == each))
+        wanted = [one for one in candidates[at] if one.name in pick.values() and one.rerank is None]
+        values = st.judge(wanted, test[at], calibration[at]).by_query()
         ask = (asked == each).to_numpy()
         for family, best in list(pick.items())[:2]:
-            (run,) = [one.run for one in costed if one.run.name == best]
-            one, all_in = by_query(run, corpora[label])[ask], found[label][chosen[at][family]][ask]
+            one, all_in = values[best].to_numpy()[ask], found[label][chosen[at][family]][ask]
             rows.append((label, each, family, best, 100 * (one - all_in).mean()))
 own_choice = pd.DataFrame(rows, columns=["condition", "class", "family", "chosen", "points more"])
 own_choice.set_index(["condition", "class", "family"]).round(1)
@@ -802,17 +782,17 @@ own_choice.set_index(["condition", "class", "family"]).round(1)
 # can read well:
 
 # %%
-one_side = [TwoStage(f"{side} shown", side, depth=16) for side in ("text", "image")]
+one_side = [
+    Strategy(f"{side} shown", depth=16, rerank=Rerank(side, 16)) for side in ("text", "image")
+]
 few = thinned(test["concept"], every_sweep)
 compared = [*one_side, METHODS["raw, mean"], METHODS[chosen["concept"][VERDICT_FAMILIES[0]]]]
 compared = list({each.name: each for each in compared}.values())
-costed = st.run_candidates(
-    few, compared, PairScorer(few, reranker, cache=store), calibration=calibration["concept"]
-)
-failing = {each.run.name: by_query(each.run, few.corpus).mean() for each in costed}
+scorer = PairScorer(few, reranker, cache=store)
+failing = st.judge(compared, few, calibration["concept"], reranker=scorer).by_query().mean()
 if not settings.fast:
     assert failing["image shown"] < failing["raw, mean"]
-pd.Series(failing).mul(100).round(1).to_frame(f"{measure}, (b)")
+failing.mul(100).round(1).to_frame(f"{measure}, (b)")
 
 # %% [markdown]
 # A reranker is no better than what it can read. It takes candidates that a merge had found and puts

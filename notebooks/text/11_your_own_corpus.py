@@ -239,7 +239,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # too few pairs for a measure: the notes below say so
     gap = mg.gap_report(vectors, k=k, n_resamples=settings.size(full=2000, fast=200))
 shown = gap.to_frame()
-head = ["l2m", "rmg", "linear_separability", "knn_fraction", "dominance_by_query", "text_share"]
+head = ["l2m", "rmg", "linear_separability", "knn_fraction", "dominance_by_query", "text_fraction"]
 shown = shown[shown["measure"].isin([*head, "wrong_modality", "merge_loss"])]
 columns = ["symbol", "side", "value", "ci_low", "ci_high", "null", "meaning"]
 pd.set_option("display.max_colwidth", None)

@@ -9,7 +9,7 @@ import mmgap as mg
 from mmgap.corpus import load_features
 from mmgap.errors import MmgapError
 from mmgap.gap import MEASURES, NullLevel, k_occurrence, null_level
-from mmgap.strategies.gap_words import measure_sentence
+from mmgap.strategies.gap_report import measure_sentence
 
 QUICK = {"n_resamples": 200}
 TWO_SIDED = [measure for measure in MEASURES.values() if not measure.sides]
@@ -177,7 +177,7 @@ def test_null_noise_loses_nothing_to_a_gap(own_queries):
         hits += asked["measure"][
             (asked["null"] < asked["ci_low"] - 1e-9) | (asked["null"] > asked["ci_high"] + 1e-9)
         ].tolist()
-        fractions = found[found["measure"].str.startswith("loss_share")]
+        fractions = found[found["measure"].str.startswith("loss_fraction")]
         lost = found[found["measure"] == "merge_loss"].set_index("side")
         assert (lost["null"] > 0.03).all()  # twice as long a list costs that much
         assert fractions["value"].isna().mean() >= 0.5
@@ -192,7 +192,7 @@ def test_a_gap_is_still_found():
     found = report_of(image, text, text + 0.2 * noise(80, 2)).to_frame()
     lost = found[(found["measure"] == "merge_loss") & (found["side"] == "image")].iloc[0]
     assert lost["ci_low"] > lost["null"] + 0.1
-    offset = found[(found["measure"] == "loss_share_offset") & (found["side"] == "image")]
+    offset = found[(found["measure"] == "loss_fraction_offset") & (found["side"] == "image")]
     assert offset["value"].item() > 0.5
     assert (
         found.set_index("measure").loc["ks", "ci_low"]

@@ -100,7 +100,8 @@ def test_the_hubs_coco_has_no_pixels(tmp_path: Path) -> None:
     write_json(tmp_path / "fetched.json", {"files": {}})  # a fetch leaves it; it is no table
     check(load_captions("coco", tmp_path, images=pixels))
     with pytest.raises(
-        CorpusError, match=r"row 1 \(COCO_val2014_0.*391895.jpg\): image file 'val2014/COCO"
+        CorpusError,
+        match=r"row 1 \(filename 'COCO_val2014_0.*391895.jpg'\): image file 'val2014/COCO",
     ):
         load_captions("coco", tmp_path, images=tmp_path / "data")
 
@@ -141,7 +142,7 @@ def test_flickr_as_csv_beside_its_images(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"filename": None}, r'dataset_coco.json image 4: "filename" is None'),
-        ({"sentences": []}, r"image 4 \(x.jpg\): its captions are \[\]"),
+        ({"sentences": []}, r"image 4 \(filename 'x.jpg'\): its captions are \[\]"),
         ({"sentences": ["good", " "]}, r"its captions are \['good', ' '\]"),
         ({}, r"image file 'x.jpg' does not exist|image file 'val2014/x.jpg' does not exist"),
     ],

@@ -13,12 +13,11 @@ import pytest
 
 import mmgap
 from mmgap.corpus import FAMILIES, FEATURE_SETS, SOURCES, load_corpus, load_pictograms
-from mmgap.corpus.captions import HUBS
+from mmgap.corpus.benchmarks import CAPTION_HUBS as HUBS
+from mmgap.corpus.benchmarks import MIXBENCH_HUB, SUBSETS
 from mmgap.corpus.catalog import all_corpora, find_corpus, load_catalog
-from mmgap.corpus.edis import HUB
-from mmgap.corpus.mixbench import HUB as MIXBENCH_HUB
-from mmgap.corpus.mixbench import SUBSETS
-from mmgap.corpus.places import by_role
+from mmgap.corpus.edis import EDIS_HUB as HUB
+from mmgap.corpus.hub import by_role
 from mmgap.corpus.sampling import fetch_sample, interval_half_width, sample_words
 from mmgap.errors import CorpusError
 

@@ -10,7 +10,8 @@ import pytest
 from published import write_json, write_json_lines, write_mteb, write_pictures
 
 from mmgap.corpus import Corpus, load_corpus, load_edis, load_edis_judgments
-from mmgap.corpus.files import Rejects, read_qrels
+from mmgap.corpus.reading import Rejects
+from mmgap.corpus.reading import read_judgments as read_qrels
 from mmgap.errors import CorpusError, SkippedItemsWarning
 from mmgap.paths import oracles_dir
 
@@ -109,9 +110,9 @@ def test_other_splits_and_missing_files(tmp_path: Path) -> None:
     assert len(load_edis(tmp_path, split="val", pool="restricted").documents) == 5
     with pytest.raises(CorpusError, match=r"holds no form of EDIS: expected EDIS_test.json"):
         load_edis(tmp_path)
-    with pytest.raises(CorpusError, match="split is 'dev'; EDIS has train, val, test"):
+    with pytest.raises(CorpusError, match="split is 'dev'; expected one of train, val, test"):
         load_edis(tmp_path, split="dev")
-    with pytest.raises(CorpusError, match="pool is 'all'; expected 'full' or 'restricted'"):
+    with pytest.raises(CorpusError, match="pool is 'all'; expected one of full, restricted"):
         load_edis(tmp_path, pool="all")
     with pytest.raises(
         CorpusError, match=r"'edis' is not on this machine .*mmgap corpus fetch edis"

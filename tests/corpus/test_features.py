@@ -11,7 +11,13 @@ import pytest
 
 import mmgap as mg
 from mmgap.corpus import FEATURE_SETS, FeatureCorpus, Query, load_corpus, load_features
-from mmgap.errors import CacheDamageWarning, CorpusError, EncoderError, SkippedItemsWarning
+from mmgap.errors import (
+    CacheDamageWarning,
+    CorpusError,
+    EncoderError,
+    MmgapError,
+    SkippedItemsWarning,
+)
 from mmgap.paths import oracles_dir
 
 NAME = "clip-vit-b16-coco500"
@@ -132,7 +138,7 @@ def test_a_write_that_breaks_off_leaves_nothing(
 
     with monkeypatch.context() as full:
         full.setattr(Path, "write_bytes", fill_the_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(MmgapError, match="No space left"):
             load_corpus(f"features/{NAME}")
     assert files(tmp_path / "cache") == []
 

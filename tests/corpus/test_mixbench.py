@@ -108,8 +108,8 @@ def test_image_queries(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"corpus_id": None}, 'mixed_corpus.jsonl line 4 .* neither "id" nor "corpus_id"'),
-        ({"text": " "}, r"line 4 \(id '9'\): has neither text nor image"),
+        ({"corpus_id": None}, 'mixed_corpus.jsonl line 4: "id" is None; expected'),
+        ({"text": " "}, r"line 4 \(corpus_id '9'\): has neither text nor image"),
         ({"image": "images/x.jpg"}, r"image file 'images/x.jpg' does not exist below"),
     ],
 )
@@ -132,9 +132,9 @@ def test_another_subset_is_not_taken_for_the_one_asked_for(tmp_path: Path) -> No
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="subset is 'COCO'; MixBench has MSCOCO, Google_WIT"):
+    with pytest.raises(CorpusError, match="subset is 'COCO'; expected one of MSCOCO, Google_WIT"):
         load_corpus(f"mixbench/COCO@{tmp_path}")
-    with pytest.raises(CorpusError, match="pool is 'mixed'; MixBench has mixed_corpus and corpus"):
+    with pytest.raises(CorpusError, match="pool is 'mixed'; expected one of mixed_corpus, corpus"):
         load_mixbench("MSCOCO", tmp_path, pool="mixed")
     with pytest.raises(CorpusError, match="holds no file of queries, mixed_corpus, which"):
         load_mixbench("MSCOCO", tmp_path)

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 from published import COLOURS, IMAGE, cell, picture, write_parquet
 
-from mmgap.corpus import files, parquet
-from mmgap.corpus.files import Rejects, read_json_array
-from mmgap.corpus.parquet import ParquetImage, read_parquet
-from mmgap.corpus.tables import read_table
+from mmgap.corpus import images, reading
+from mmgap.corpus.images import ParquetImage
+from mmgap.corpus.reading import Rejects, read_parquet
+from mmgap.corpus.reading import read_records as read_json_array
+from mmgap.corpus.reading import read_records as read_table
 from mmgap.errors import CorpusError, ImageError
 
 
@@ -30,7 +31,7 @@ from mmgap.errors import CorpusError, ImageError
 def test_an_array_is_read_as_json_reads_it(
     text: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_CHUNK", chunk)
+    monkeypatch.setattr(reading, "_CHUNK", chunk)
     path = tmp_path / "x.json"
     path.write_text(text, encoding="utf-8")
     found = [record for _, record in read_json_array(path, Rejects())]
@@ -53,7 +54,7 @@ def test_an_array_is_read_as_json_reads_it(
 def test_a_damaged_array_says_where(
     text: str, message: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_CHUNK", chunk)
+    monkeypatch.setattr(reading, "_CHUNK", chunk)
     path = tmp_path / "x.json"
     path.write_text(text)
     with pytest.raises(CorpusError, match=message):
@@ -76,7 +77,7 @@ def test_items_that_are_no_objects_are_counted(tmp_path: Path) -> None:
 def test_a_number_that_goes_on_in_the_next_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_CHUNK", 1)
+    monkeypatch.setattr(reading, "_CHUNK", 1)
     path = tmp_path / "x.json"
     path.write_text('[123, {"a": 2}]')
     rejects = Rejects("skip")
@@ -103,13 +104,14 @@ def test_every_format_of_a_table_holds_the_same(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     (tmp_path / "x.json").write_text(json.dumps(ROWS))
     (tmp_path / "x.csv").write_text('id,text,n\r\nd1,"black, and\na cat",3\r\n\r\nd2,,4\r\n')
-    (tmp_path / "x.tsv").write_text('\ufeffid\ttext\tn\nd1\t"black, and\na cat"\t3\nd2\t\t4\n')
+    (tmp_path / "x.tsv").write_text('\ufeffid\ttext\tn\nd1\t"black and" a cat\t3\nd2\t\t4\n')
     write_parquet(
         tmp_path / "x.parquet", {name: [row[name] for row in ROWS] for name in ("id", "text", "n")}
     )
     for suffix in ("jsonl", "json", "csv", "tsv", "parquet"):
         found = dict(read_table(tmp_path / f"x.{suffix}", Rejects()))
-        assert [*found.values()] == ROWS, suffix
+        first = {**ROWS[0], "text": '"black and" a cat'} if suffix == "tsv" else ROWS[0]
+        assert [*found.values()] == [first, ROWS[1]], suffix
         assert all(where.startswith(f"x.{suffix} ") for where in found)
     with pytest.raises(CorpusError, match=r"ends in '.xlsx'; expected one of .jsonl, .csv"):
         next(read_table(tmp_path / "x.xlsx", Rejects()))
@@ -128,14 +130,14 @@ def test_bad_lines_of_csv(tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match="expected a different name for each column"):
             list(read_table(path, Rejects()))
     path.write_bytes(b"id\n\xff\n")
-    with pytest.raises(CorpusError, match=r"x.csv cannot be read .*expected UTF-8"):
+    with pytest.raises(CorpusError, match=r"x.csv line 2: is not UTF-8"):
         list(read_table(path, Rejects()))
 
 
 def test_images_of_parquet_are_read_one_group_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parquet, "_BATCH", 2)  # several batches in a group
+    monkeypatch.setattr(reading, "_PARQUET_ROWS", 2)  # several batches in a group
     colours = [COLOURS[n % 6] for n in range(12)]
     columns = {
         "id": [str(n) for n in range(12)],
@@ -144,15 +146,16 @@ def test_images_of_parquet_are_read_one_group_at_a_time(
     }
     path = write_parquet(tmp_path / "x.parquet", columns, group=3)
     opened: list[object] = []
-    original = parquet.open_parquet
-    monkeypatch.setattr(parquet, "open_parquet", lambda *a: opened.append(a) or original(*a))
+    original = images.open_parquet
+    for module in (images, reading):
+        monkeypatch.setattr(module, "open_parquet", lambda *a: opened.append(a) or original(*a))
     rows = [row for _, row in read_parquet(path)]
     assert len(opened) == 1
-    parquet._cells.cache_clear()
+    images._cells.cache_clear()
     for row, colour in zip(rows, colours, strict=True):
         assert row["image"].read_bytes() == picture(colour)
     assert len(opened) == 1 + 4  # once for each group
-    assert parquet._cells.cache_info().maxsize < 10
+    assert images._cells.cache_info().maxsize < 10
     assert rows[5]["raw"].open().getpixel((0, 0)) == rows[5]["image"].open().getpixel((0, 0))
     only = dict(read_parquet(path, ["id", "other"]))
     assert only["x.parquet row 12"] == {"id": "11"}

@@ -28,10 +28,9 @@ from PIL import Image
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders import Encoder, load_encoder
-from mmgap.encoders.api import ApiEncoder, as_base64
-from mmgap.encoders.api_client import OPENAI, ApiClient, ApiLimits
+from mmgap.encoders.api import OPENAI, ApiClient, ApiEncoder, ApiLimits, as_base64
 from mmgap.errors import EncoderError
-from mmgap.model_check import check_model
+from mmgap.rerankers.check import check_model
 
 KEY = "sk-test-5f2a9c"
 HOUR = timedelta(hours=1)
@@ -353,35 +352,6 @@ def test_a_redirect_is_not_followed_with_the_key(server, clock) -> None:
 
 
 # Rates and budgets
-
-
-def test_no_more_requests_a_minute_than_allowed(server, clock) -> None:
-    encoder = openai(server, clock, requests_per_minute=2)
-    sent_at = []
-    for number in range(5):
-        encoder.encode_text([f"text {number}"])
-        sent_at.append(clock.now)
-        clock.now += 10  # what the model takes
-    assert sent_at == [0, 10, 60, 70, 120]
-
-
-def test_no_more_tokens_a_minute_than_allowed(server, clock) -> None:
-    """Each text costs 14 tokens by the estimate, 5 by the provider's count."""
-    encoder = openai(server, clock, tokens_per_minute=30)
-    sent_at = []
-    for number in range(6):
-        encoder.encode_text([f"123456789{number}"])
-        sent_at.append(clock.now)
-    # 5 + 5 + 5 + 14 <= 30, but 5 + 5 + 5 + 5 + 14 > 30
-    assert sent_at == [0, 0, 0, 0, 60, 60]
-    encoder.encode_text(["x" * 100])  # alone too much for a minute: sent when the minute is free
-    assert clock.now == 120
-
-
-def test_repeated_requests_count_too(server, clock) -> None:
-    server.then(status(429, Retry_After="1"))
-    openai(server, clock, requests_per_minute=1).encode_text(["a"])
-    assert clock.slept == [1, 59]
 
 
 def test_a_budget_of_requests(server, clock) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgap.encoders.batching import CPU_TOKENS, in_batches, tokens_per_batch
+from mmgap.encoders.running import CPU_TOKENS, in_batches, tokens_per_batch
 
 
 class Recorder:
@@ -146,7 +146,7 @@ def test_what_the_failed_pass_held_is_gone_when_the_cache_is_emptied(
         return np.zeros((1, 1))
 
     monkeypatch.setattr(
-        "mmgap.encoders.batching._empty_cache", lambda: alive.append(held[0]() is not None)
+        "mmgap.encoders.running._empty_cache", lambda: alive.append(held[0]() is not None)
     )
     with pytest.warns(RuntimeWarning, match="going on with 1"):
         in_batches([1, 1], forward, batch_size=2)

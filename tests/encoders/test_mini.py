@@ -142,7 +142,7 @@ def test_fingerprints_tell_the_encoders_apart() -> None:
 
 def test_missing_weights_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"no weights.*Clone the whole repository"):
-        MiniEncoder.load("mini-clip", models_dir=tmp_path)
+        MiniEncoder("mini-clip", folder=tmp_path)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     config = tmp_path / "mini-clip" / "config.json"
     config.write_text(config.read_text().replace('"dim": 256', '"dim": 128'))
     with pytest.raises(EncoderError, match="do not fit"):
-        MiniEncoder.load("mini-clip", models_dir=tmp_path)
+        MiniEncoder("mini-clip", folder=tmp_path)
 
 
 def test_another_sentence_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,8 @@ from PIL import Image
 
 from mmgap.encoders import load_encoder
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.multi_vector import MultiVectorEncoder
-from mmgap.encoders.similarity import similarity
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.late_interaction import LateInteractionEncoder
+from mmgap.encoders.vectors import TokenVectors, similarity
 from mmgap.errors import EncoderError
 
 TEXTS = ["the cat", "a red dog on the mat .", "!"]
@@ -45,9 +44,10 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def encoders(checkpoints: dict[str, Path]) -> dict[str, MultiVectorEncoder]:
+def encoders(checkpoints: dict[str, Path]) -> dict[str, LateInteractionEncoder]:
     return {
-        name: MultiVectorEncoder(str(folder), device="cpu") for name, folder in checkpoints.items()
+        name: LateInteractionEncoder(str(folder), device="cpu")
+        for name, folder in checkpoints.items()
     }
 
 
@@ -84,7 +84,7 @@ def assert_equal(found: TokenVectors, expected: list[np.ndarray]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_input_alone_through_plain_transformers_gives_the_same(
-    family: str, checkpoints: dict[str, Path], encoders: dict[str, MultiVectorEncoder]
+    family: str, checkpoints: dict[str, Path], encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     model, processor = plain(checkpoints[family])
     encoder = encoders[family]
@@ -99,7 +99,7 @@ def test_each_input_alone_through_plain_transformers_gives_the_same(
 
 @pytest.mark.parametrize("family", ["colqwen2", "colqwen2_5"])
 def test_image_patches_have_rows_and_columns(
-    family: str, checkpoints: dict[str, Path], encoders: dict[str, MultiVectorEncoder]
+    family: str, checkpoints: dict[str, Path], encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     """Two images of the same patches in another layout: 2 x 6 and 6 x 2."""
     wide, tall = Image.new("RGB", (168, 56), "red"), Image.new("RGB", (56, 168), "red")
@@ -112,7 +112,7 @@ def test_image_patches_have_rows_and_columns(
 
 @pytest.mark.parametrize("family", [*FAMILIES, "colbert"])
 def test_a_batch_gives_what_single_inputs_give(
-    family: str, encoders: dict[str, MultiVectorEncoder]
+    family: str, encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     encoder = encoders[family]
     for role in ("query", "document"):
@@ -126,7 +126,7 @@ def test_a_batch_gives_what_single_inputs_give(
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "colbert"])
-def test_facts_and_no_input(family: str, encoders: dict[str, MultiVectorEncoder]) -> None:
+def test_facts_and_no_input(family: str, encoders: dict[str, LateInteractionEncoder]) -> None:
     encoder = encoders[family]
     assert encoder.info.backend == "multi-vector"
     assert encoder.info.dim == tiny_late.DIM
@@ -156,9 +156,9 @@ def test_padding_on_the_left_does_not_reach_the_vectors(tmp_path: Path) -> None:
     right = tmp_path / "right"
     tiny_late.colqwen2(right)
     silence_padding(right)
-    left = MultiVectorEncoder(str(folder)).encode_text(TEXTS, role="query")
+    left = LateInteractionEncoder(str(folder)).encode_text(TEXTS, role="query")
     assert np.isfinite(left.tokens).all()
-    assert_equal(left, list(MultiVectorEncoder(str(right)).encode_text(TEXTS, role="query")))
+    assert_equal(left, list(LateInteractionEncoder(str(right)).encode_text(TEXTS, role="query")))
     assert np.isfinite(similarity(left, left)).all()
 
 
@@ -185,7 +185,7 @@ def test_queries_get_prefix_and_augmentation_once_and_documents_neither(
     family: str,
     start: str,
     end: str,
-    encoders: dict[str, MultiVectorEncoder],
+    encoders: dict[str, LateInteractionEncoder],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     encoder = encoders[family]
@@ -208,7 +208,7 @@ def test_queries_get_prefix_and_augmentation_once_and_documents_neither(
 
 
 def test_the_prompt_of_the_catalogue_is_not_put_before_the_processors(
-    checkpoints: dict[str, Path], encoders: dict[str, MultiVectorEncoder]
+    checkpoints: dict[str, Path], encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     facts = ModelFacts(
         id="demo/colqwen2",
@@ -218,7 +218,7 @@ def test_the_prompt_of_the_catalogue_is_not_put_before_the_processors(
         languages=("en",),
         query_prompt="Query: ",
     )
-    encoder = MultiVectorEncoder("demo/colqwen2", folder=checkpoints["colqwen2"], facts=facts)
+    encoder = LateInteractionEncoder("demo/colqwen2", folder=checkpoints["colqwen2"], facts=facts)
     assert_equal(
         encoder.encode_text(TEXTS, role="query"),
         list(encoders["colqwen2"].encode_text(TEXTS, role="query")),
@@ -228,14 +228,14 @@ def test_the_prompt_of_the_catalogue_is_not_put_before_the_processors(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_images_are_prepared_by_pillow(
-    family: str, encoders: dict[str, MultiVectorEncoder]
+    family: str, encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     processor = encoders[family]._tower._images.__self__
     assert type(processor.image_processor).__name__.endswith("Pil")
 
 
 def test_a_grey_or_transparent_image_is_read_as_rgb(
-    encoders: dict[str, MultiVectorEncoder],
+    encoders: dict[str, LateInteractionEncoder],
 ) -> None:
     image = pictures()[0].convert("L")
     for encoder in (encoders["colqwen2"], encoders["colpali"]):
@@ -245,14 +245,14 @@ def test_a_grey_or_transparent_image_is_read_as_rgb(
 
 
 def test_a_text_that_looks_like_a_path_stays_a_text(
-    encoders: dict[str, MultiVectorEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoders: dict[str, LateInteractionEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "cat.png"
     pictures()[0].save(path)
     texts = [str(path), "https://a.b/c.png"]
     assert len(encoders["colqwen2"].encode_text(texts)[0]) > len(texts[0])  # one token a letter
     # sentence-transformers would guess what a bare string is; it is told.
-    model = encoders["colbert"]._tower._model
+    model = encoders["colbert"]._tower.model
     for role in ("query", "document"):
         seen: list[Any] = []
         run = getattr(model, f"encode_{role}")
@@ -270,7 +270,7 @@ def test_a_text_that_looks_like_a_path_stays_a_text(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_long_texts_are_cut_before_the_marks_are_put_around(
-    family: str, encoders: dict[str, MultiVectorEncoder]
+    family: str, encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     encoder = encoders[family]
     limit = encoder.info.max_text_tokens
@@ -283,13 +283,13 @@ def test_long_texts_are_cut_before_the_marks_are_put_around(
         "demo", "multi-vector", ("text",), "MIT", ("en",), max_text_tokens=len(bare) + 2
     )
     folder = Path(encoder.info.id)
-    tight = MultiVectorEncoder(str(folder), facts=facts)
+    tight = LateInteractionEncoder(str(folder), facts=facts)
     assert tight.info.max_text_tokens == len(bare) + 2
     assert len(tight.encode_text([long])[0]) < len(bare) + 8
 
 
 def test_colbert_follows_sentence_transformers(
-    checkpoints: dict[str, Path], encoders: dict[str, MultiVectorEncoder]
+    checkpoints: dict[str, Path], encoders: dict[str, LateInteractionEncoder]
 ) -> None:
     """Markers, lengths and the skip list are the model's own."""
     from sentence_transformers import MultiVectorEncoder as Theirs
@@ -309,9 +309,9 @@ def test_colbert_follows_sentence_transformers(
 
 
 def test_half_precision_is_close_and_kept_apart(
-    checkpoints: dict[str, Path], encoders: dict[str, MultiVectorEncoder]
+    checkpoints: dict[str, Path], encoders: dict[str, LateInteractionEncoder]
 ) -> None:
-    half = MultiVectorEncoder(str(checkpoints["colqwen2"]), dtype="bfloat16", device="cpu")
+    half = LateInteractionEncoder(str(checkpoints["colqwen2"]), dtype="bfloat16", device="cpu")
     full = encoders["colqwen2"]
     assert half.info.fingerprint != full.info.fingerprint
     vectors = half.encode_images(pictures())
@@ -326,13 +326,13 @@ def test_half_precision_is_close_and_kept_apart(
 @pytest.mark.parametrize("family", [*FAMILIES, "colbert"])
 def test_loaded_by_folder_and_by_name(family: str, checkpoints: dict[str, Path]) -> None:
     encoder = load_encoder(str(checkpoints[family]))
-    assert isinstance(encoder, MultiVectorEncoder)
+    assert isinstance(encoder, LateInteractionEncoder)
     assert isinstance(encoder.encode_text(["the cat"]), TokenVectors)
 
 
 def test_a_catalogue_model_from_a_folder(checkpoints: dict[str, Path]) -> None:
     encoder = load_encoder(f"vidore/colqwen2-v1.0-hf@{checkpoints['colqwen2']}")
-    assert isinstance(encoder, MultiVectorEncoder)
+    assert isinstance(encoder, LateInteractionEncoder)
     assert encoder.info.id == "vidore/colqwen2-v1.0-hf"
     assert encoder.info.licence == "Apache-2.0"
 
@@ -345,21 +345,21 @@ def test_a_lora_adapter_without_its_base_is_refused(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "vidore/base"}')
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(EncoderError, match=r"only a LoRA adapter of 'vidore/base'.*'-hf'"):
-        MultiVectorEncoder(str(tmp_path))
+        LateInteractionEncoder(str(tmp_path))
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architectures": ["BertModel"]}')
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(EncoderError, match="is a BertModel, which gives no token vectors"):
-        MultiVectorEncoder(str(tmp_path))
+        LateInteractionEncoder(str(tmp_path))
 
 
 def test_pickled_weights_are_not_read(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     folder = copy(checkpoints["colpali"], tmp_path / "pickled")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(EncoderError, match=r"holds no \.safetensors file"):
-        MultiVectorEncoder(str(folder))
+    with pytest.raises(EncoderError, match=r"pickled weights \(\.bin\) are not read"):
+        LateInteractionEncoder(str(folder))
 
 
 def test_missing_weights_are_not_made_up(checkpoints: dict[str, Path], tmp_path: Path) -> None:
@@ -373,16 +373,16 @@ def test_missing_weights_are_not_made_up(checkpoints: dict[str, Path], tmp_path:
         EncoderError,
         match=r"lacks 1 of the model.s weights, such as .*embedding_proj_layer\.weight",
     ):
-        MultiVectorEncoder(str(folder))
+        LateInteractionEncoder(str(folder))
 
 
 def test_damaged_files_are_named(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     folder = copy(checkpoints["colpali"], tmp_path / "damaged")
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(EncoderError, match=r"damaged' .* cannot be loaded"):
-        MultiVectorEncoder(str(folder))
+        LateInteractionEncoder(str(folder))
 
 
 def test_remote_code_needs_a_revision() -> None:
     with pytest.raises(EncoderError, match="needs a revision"):
-        MultiVectorEncoder("owner/model", trust_remote_code=True)
+        LateInteractionEncoder("owner/model", trust_remote_code=True)

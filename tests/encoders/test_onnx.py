@@ -17,11 +17,16 @@ from tiny_onnx import CLIP_PIXELS, DIM, JINA_PIXELS, SIDE, WIDTH, Graph, towers
 
 from mmgap.encoders import Encoder, load_encoder
 from mmgap.encoders.catalog import find_model
-from mmgap.encoders.onnx import JINA_QUERY_INSTRUCTION, OnnxEncoder
-from mmgap.encoders.onnx_graph import OnnxGraph
-from mmgap.encoders.onnx_pixels import PixelRecipe, pixel_recipe, read_pixel_recipe
-from mmgap.encoders.onnx_tokens import TextTokenizer
-from mmgap.errors import EncoderError, MissingExtraError
+from mmgap.encoders.onnx import (
+    JINA_QUERY_INSTRUCTION,
+    OnnxEncoder,
+    OnnxGraph,
+    PixelRecipe,
+    TextTokenizer,
+    pixel_recipe,
+    read_pixel_recipe,
+)
+from mmgap.errors import EncoderError
 
 V1, V2, NOMIC = "jinaai/jina-clip-v1", "jinaai/jina-clip-v2", "nomic-embed-v1.5"
 WRITERS: dict[str, Callable[[Path], Path]] = {
@@ -291,7 +296,8 @@ def test_padding_and_cutting_of_the_tokenizer_file_are_left_out_of_account(
 
 
 def test_long_texts_are_cut_and_keep_their_end(folders: dict[str, Path]) -> None:
-    encoder = OnnxEncoder(V1, folder=folders[V1], max_text_tokens=6)
+    facts = replace(find_model(V1), max_text_tokens=6)
+    encoder = OnnxEncoder(V1, folder=folders[V1], facts=facts)
     kept, cut = encoder.encode_text(["the cat sits on", "the cat sits on the mat"])
     np.testing.assert_allclose(cut, kept, atol=1e-6)
     (ids,) = tokens_of(encoder, "the cat sits on the mat")
@@ -542,7 +548,7 @@ def test_without_network_it_says_what_to_download(
 
 
 def test_only_what_is_needed_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmgap.encoders.onnx_files import find_onnx_files
+    from mmgap.encoders.onnx import find_onnx_files
 
     asked = []
 
@@ -550,10 +556,10 @@ def test_only_what_is_needed_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append((name, revision, files))
         raise EncoderError(name)
 
-    monkeypatch.setattr("mmgap.encoders.onnx_files.local_folder", refuse)
+    monkeypatch.setattr("mmgap.encoders.onnx.local_folder", refuse)
     facts = find_model(V2)
     with pytest.raises(EncoderError):
-        find_onnx_files(V2, revision="abc", files=facts.files, variant="fp16")
+        find_onnx_files(V2, None, "abc", facts.files, "fp16")
     assert asked == [(V2, "abc", ["onnx/model_fp16.onnx*", "*.json", "README.md"])]
 
 
@@ -676,40 +682,3 @@ def test_devices(device: str, problem: str, folders: dict[str, Path]) -> None:
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(EncoderError, match=problem):
         OnnxEncoder(V1, folder=folders[V1], device=device)
-
-
-def test_threads(folders: dict[str, Path], encoders: dict[str, Encoder]) -> None:
-    one = OnnxEncoder(V1, folder=folders[V1], threads=1)
-    assert one._text._session.get_session_options().intra_op_num_threads == 1
-    np.testing.assert_allclose(one.encode_text(TEXTS), encoders[V1].encode_text(TEXTS), atol=1e-6)
-    assert one.info.fingerprint == encoders[V1].info.fingerprint
-
-
-def test_full_memory_makes_the_batches_smaller(
-    encoders: dict[str, OnnxEncoder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alone = encoders[V1].encode_text(TEXTS)
-
-    class Small:
-        """A session that has room for two texts."""
-
-        def __init__(self, session: object) -> None:
-            self.session = session
-
-        def run(self, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-            if len(feeds["input_ids"]) > 2:
-                msg = "Failed to allocate memory for requested buffer of size 1024"
-                raise RuntimeError(msg)
-            return self.session.run(names, feeds)
-
-    monkeypatch.setattr(encoders[V1]._text, "_session", Small(encoders[V1]._text._session))
-    with pytest.warns(RuntimeWarning, match="did not fit into memory; going on with 2"):
-        np.testing.assert_allclose(encoders[V1].encode_text(TEXTS), alone, atol=1e-6)
-
-
-def test_without_the_library_it_says_what_to_install(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "mmgap\[onnx\]"'):
-        OnnxEncoder(V1, folder=folders[V1])

@@ -17,8 +17,7 @@ from tiny_open_clip import CONTEXT, FAMILIES, SIZE, build, model_config, write_f
 
 from mmgap.encoders import Encoder, load_encoder
 from mmgap.encoders.catalog import find_model
-from mmgap.encoders.open_clip import OpenClipEncoder
-from mmgap.encoders.open_clip_text import TextTower
+from mmgap.encoders.open_clip import OpenClipEncoder, TextTower
 from mmgap.errors import EncoderError, MissingExtraError
 
 TEXTS = [
@@ -401,7 +400,7 @@ def test_a_text_tower_of_transformers_needs_only_its_config(
 
 
 def test_every_pair_of_the_list_has_a_repository_and_an_activation() -> None:
-    from mmgap.encoders.open_clip_files import _check_pair
+    from mmgap.encoders.open_clip import _check_pair
 
     for architecture, tag in open_clip.list_pretrained():
         described = open_clip.get_pretrained_cfg(architecture, tag)
@@ -448,7 +447,7 @@ RECIPES = {
 @pytest.mark.parametrize("pair", RECIPES)
 def test_recipes_of_the_list(pair: str, tmp_path: Path) -> None:
     """What the published models need; seen without their weights."""
-    from mmgap.encoders.open_clip_files import find_open_clip
+    from mmgap.encoders.open_clip import find_open_clip
 
     (tmp_path / "open_clip_model.safetensors").touch()
     source = find_open_clip(f"open_clip:{pair}", tmp_path, None)

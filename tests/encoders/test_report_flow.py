@@ -22,7 +22,7 @@ import mmgap as mg
 from mmgap.cli import app
 from mmgap.corpus import Corpus
 from mmgap.encoders import Encoder, load_encoder
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import MissingLegWarning
 from mmgap.report import report
 

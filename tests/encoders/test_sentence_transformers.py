@@ -19,8 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from mmgap.encoders import Encoder, FusedEncoder, load_encoder
 from mmgap.encoders.catalog import all_models, find_model
-from mmgap.encoders.sentence_transformers import SentenceTransformerEncoder
-from mmgap.encoders.st_text import check_texts
+from mmgap.encoders.sentence_transformers import SentenceTransformerEncoder, check_texts
 from mmgap.errors import EncoderError, MissingExtraError, NonCommercialWarning
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from mmgap.encoders import load_encoder
 from mmgap.encoders.catalog import find_model
-from mmgap.encoders.device import pick_dtype
+from mmgap.encoders.running import pick_dtype
 from mmgap.encoders.sentence_transformers import SentenceTransformerEncoder
 from mmgap.errors import EncoderError
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmgap.encoders.catalog import find_model
 from mmgap.encoders.sentence_transformers import SentenceTransformerEncoder
-from mmgap.encoders.truncation import check_dim, truncate
+from mmgap.encoders.vectors import check_dim, truncate
 from mmgap.errors import EncoderError
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -46,7 +46,7 @@ def test_every_measure_is_there(report: mg.strategies.GapReport) -> None:
         ("uniformity", "text", -1.840912, 6),
         ("dominance", "image", 0.964, 3),
         ("dominance_by_query", "image", 0.957, 3),
-        ("text_share", "both", 1.000, 3),
+        ("text_fraction", "both", 1.000, 3),
         ("ks", "both", 0.9685, 4),
     ],
 )
@@ -56,7 +56,7 @@ def test_published_values(
     assert round(table.loc[(measure, side), "value"].item(), digits) == published
 
 
-def test_published_interval_and_level_of_nothing(table: pd.DataFrame) -> None:
+def test_published_interval_and_null_level(table: pd.DataFrame) -> None:
     """Both rest on redraws, so they hold to about .001, the mean of 50 draws to about .005."""
     l2m = table.loc[("l2m", "both")]
     assert (l2m["ci_low"], l2m["ci_high"]) == pytest.approx((0.8454, 0.8591), abs=1e-3)
@@ -68,7 +68,7 @@ def test_what_the_tool_prints(report: mg.strategies.GapReport) -> None:
     text = report.to_text()
     for number in ("0.591460", "0.851352", "0.850580", "0.964", "1.000000"):
         assert number in text
-    assert "P(text > right image)" in text
+    assert "P(text > relevant image)" in text
     assert "text share@10" in text
 
 
@@ -83,7 +83,7 @@ def test_recall_that_the_merge_loses(table: pd.DataFrame) -> None:
     """Text-to-image recall@10 is .862 alone (published), and nothing is left of it merged."""
     lost = table.loc[("merge_loss", "image")]
     assert lost["value"] == pytest.approx(0.862, abs=5e-4)
-    shares = [f"loss_share_{cause}" for cause in (*mg.scores.CAUSES, "unexplained")]
+    shares = [f"loss_fraction_{cause}" for cause in (*mg.scores.CAUSES, "unexplained")]
     values = [table.loc[(share, "image"), "value"].item() for share in shares]
     assert np.sum(values) == pytest.approx(1)
-    assert max(zip(values, shares, strict=True))[1] == "loss_share_offset"
+    assert max(zip(values, shares, strict=True))[1] == "loss_fraction_offset"

@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).parents[1] / "encoders"))  # the server is sh
 
 from misbehaving_server import Server, changed, cut_connection, score_of, serve, status
 
-from mmgap.encoders.api_client import ApiLimits
+from mmgap.encoders.api import ApiLimits
 from mmgap.errors import EncoderError
 from mmgap.rerankers import Content, Pair, Reranker, load_reranker
 from mmgap.rerankers.api import ApiReranker

@@ -22,8 +22,7 @@ from mmgap.corpus.schema import Document
 from mmgap.encoders.mini import SentenceTower
 from mmgap.errors import EncoderError
 from mmgap.rerankers import Content, Pair, Reranker, load_reranker
-from mmgap.rerankers.mini import MAX_WORDS, MiniReranker, load_picture_tower, read_texts
-from mmgap.rerankers.mini_network import CrossNetwork
+from mmgap.rerankers.mini import MAX_WORDS, CrossNetwork, MiniReranker, load_image_tower, read_texts
 
 FOLDER = paths.data_dir() / "models" / "mini-reranker"
 SCRIPTS = paths.data_dir().parent / "scripts"
@@ -98,7 +97,7 @@ def test_reading_ahead_changes_no_score_and_leaves_nothing_to_read(
         raise AssertionError
 
     monkeypatch.setattr(fresh, "_read_texts", read)
-    monkeypatch.setattr(fresh, "_read_pictures", read)
+    monkeypatch.setattr(fresh, "_read_images", read)
     np.testing.assert_allclose(fresh.score(PAIRS), expected, atol=1e-4)
 
 
@@ -109,7 +108,7 @@ def test_forgetting_changes_nothing(
     monkeypatch.setattr("mmgap.rerankers.mini._KEPT", 2)
     small = MiniReranker()
     np.testing.assert_allclose(small.score(PAIRS), expected, atol=1e-4)
-    assert (len(small._texts), len(small._pictures)) == (2, 2)
+    assert (len(small._texts), len(small._images)) == (2, 2)
     np.testing.assert_allclose(small.score(PAIRS), expected, atol=1e-4)
 
 
@@ -292,7 +291,7 @@ def tiny_pool(training: ModuleType, n: int = 8) -> object:
     """Documents with random pictures; text k is about document k."""
     torch.manual_seed(0)
     texts = read_texts(SentenceTower(), [f"thing number {k}" for k in range(2 * n)])
-    pictures = training.PictureRead(
+    pictures = training.ImageRead(
         torch.randn(n, 16, 384),
         torch.randn(n, 16, 48),
         torch.nn.functional.normalize(torch.randn(n, 384), dim=1),
@@ -324,7 +323,7 @@ def test_no_query_of_the_train_split_meets_a_relevant_document_as_negative(
         np.ones(len(texts), dtype=int),
         torch.randn(len(texts), 384, generator=rng),
     )
-    pictures = training.PictureRead(
+    pictures = training.ImageRead(
         torch.zeros(0), torch.zeros(0), torch.randn(len(kept), 384, generator=rng)
     )
     pool = training.Pool(read, np.array([row[d.text] for d in kept]), [pictures])
@@ -386,7 +385,7 @@ def test_aligned_heads_find_the_pictures(training: ModuleType) -> None:
     torch.manual_seed(0)
     network = CrossNetwork(16, 2, 1, 384, 0.0)
     recipe = training.Recipe(align_steps=60)
-    sentences, pictures = pool.texts.sentence[8:], pool.pictures[0].picture
+    sentences, pictures = pool.texts.sentence[8:], pool.pictures[0].image
     with torch.inference_mode():
         before = network.joint_text(sentences) @ network.joint_image(pictures).T
         # the space starts as the sentences' own
@@ -409,7 +408,7 @@ def test_training_and_reranking_compute_the_same(
     pool = training.Pool(
         read_texts(SentenceTower(), texts),
         np.arange(3, 9),
-        [training.read_pixels(load_picture_tower(), training.to_pixels(squares))],
+        [training.read_pixels(load_image_tower(), training.to_pixels(squares))],
     )
     docs = np.tile(np.arange(6), (3, 1))
     text, image = training.draw_views(docs.shape, np.zeros(3, dtype=bool), np.random.default_rng(1))

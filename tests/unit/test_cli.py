@@ -337,10 +337,10 @@ def test_show_says_all_that_is_known(
 def test_check_passes_and_fails_by_exit_status(
     passed: bool, mmgap: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mmgap.model_check import CheckResult
+    from mmgap.encoders.check import CheckResult
 
     results = [CheckResult("norm", passed, "1", "1"), CheckResult("licence", None, "none", "MIT")]
-    monkeypatch.setattr("mmgap.model_check.check_model", lambda _: results)
+    monkeypatch.setattr("mmgap.rerankers.check.check_model", lambda _: results)
     done = mmgap("models", "check", "a")
     assert done.returncode == (not passed)
     assert done.stdout.splitlines()[0].startswith("PASS" if passed else "FAIL")

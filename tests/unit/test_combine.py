@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from mmgap.evaluation import ndcg, recall
+from mmgap.evaluation import expected_measure, ndcg, recall
 from mmgap.fusion import (
     COMBINERS,
     FUSIONS,
@@ -14,7 +14,6 @@ from mmgap.fusion import (
     LogisticFusion,
     PositionFusion,
     borda,
-    comb_anz,
     comb_gmnz,
     comb_max,
     comb_mean,
@@ -36,7 +35,6 @@ from mmgap.fusion import (
     weighted_sum,
 )
 from mmgap.fusion import reciprocal_rank_fusion as rrf
-from mmgap.fusion.objective import expected_measure
 
 NAN = np.nan
 # Both legs, text alone, image alone, neither.
@@ -52,7 +50,6 @@ IMAGE = np.array([[-0.25, NAN, 0.5, NAN]])
         (comb_sum, [-0.75, -0.25, 0.5]),
         (comb_mean, [-0.375, -0.25, 0.5]),
         (comb_med, [-0.375, -0.25, 0.5]),
-        (comb_anz, [-0.375, -0.25, 0.5]),
         (comb_mnz, [-1.5, -0.25, 0.5]),
         (lambda *legs: comb_gmnz(*legs, gamma=3), [-6, -0.25, 0.5]),
         (rrf, [1 / (60 + 2) + 1 / (60 + 2), 1 / (60 + 1), 1 / (60 + 1)]),
@@ -126,15 +123,6 @@ def test_median_is_numpys():
         np.testing.assert_array_equal(comb_med(*legs), np.median(legs, axis=0))
     three = [np.array([[x]]) for x in (0.1, NAN, 0.9)]
     assert comb_med(*three) == pytest.approx(0.5)
-
-
-def test_zeros_count_or_not():
-    """After min-max the last document of a list has 0; Fox and Shaw's rule drops that score."""
-    text, image = np.array([[1.0, 0.0, 0.0]]), np.array([[0.5, 0.5, 0.0]])
-    np.testing.assert_array_equal(comb_anz(text, image), [[0.75, 0.25, 0]])
-    np.testing.assert_array_equal(comb_anz(text, image, count_zeros=False), [[0.75, 0.5, 0]])
-    np.testing.assert_array_equal(comb_mnz(text, image), [[3, 1, 0]])
-    np.testing.assert_array_equal(comb_mnz(text, image, count_zeros=False), [[3, 0.5, 0]])
 
 
 # Ranks --------------------------------------------------------------------------------------
@@ -508,12 +496,12 @@ def test_expected_measure_is_that_of_evaluation(k):
 
 
 def test_expected_measure_in_parts(monkeypatch):
-    from mmgap.fusion import objective
+    from mmgap.evaluation import measures
 
     rng = np.random.default_rng(0)
     scores, relevance = rng.random((30, 8)), rng.integers(0, 2, size=(30, 8))
     whole = expected_measure(scores, relevance, "ndcg@3")
-    monkeypatch.setattr(objective, "CELLS_AT_ONCE", 20)
+    monkeypatch.setattr(measures, "CELLS_AT_ONCE", 20)
     np.testing.assert_allclose(expected_measure(scores, relevance, "ndcg@3"), whole)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
-from mmgap.evaluation.verdict import verdict
+from mmgap.evaluation import verdict
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import merged_text_fraction, score_distributions
 from mmgap.strategies.contrasts import score_contrasts

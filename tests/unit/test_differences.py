@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmgap.evaluation import Run, bootstrap_interval
-from mmgap.evaluation.differences import difference_table
+from mmgap.evaluation import Run, bootstrap_interval, difference_table
 
 QUERIES = [f"q{number}" for number in range(40)]
 QRELS = {query: {"a": 1} for query in QUERIES}

@@ -11,7 +11,7 @@ from PIL import Image
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, ImageFile, Judgment, Qrels, Query
 from mmgap.encoders import Encoder, EncoderInfo
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import EncoderError, ImageError, MmgapError, SkippedItemsWarning
 
 

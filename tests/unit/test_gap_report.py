@@ -16,7 +16,7 @@ import pytest
 import mmgap as mg
 from mmgap.corpus import Corpus, Document, Judgment, Qrels, Query, load_features
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import MmgapError
 from mmgap.gap import MEASURES, SmallSampleWarning, interval
 from mmgap.index.vectors import Leg, Vectors
@@ -142,7 +142,7 @@ def test_consequences_counted_by_hand() -> None:
     # Query 0: right text at 10, wrong images at 60 and 20; query 1: 15 against 50 and 70.
     assert value("dominance", "text") == 0
     # First hits: text at 10 degrees, text at 15 degrees.
-    assert value("text_share", "both") == 1
+    assert value("text_fraction", "both") == 1
     # Query 0: text at 30 and image at 20 stand before the image at 40; query 1: first.
     assert value("own_rank", "image") == np.median([2, 1])
     assert value("merged_rank", "image") == np.median([3, 1])
@@ -153,7 +153,7 @@ def test_consequences_counted_by_hand() -> None:
     # The level where both modalities are scored alike: wrong images against right images.
     # At 60 20 90-40=50 70 against 40 and 30: the 20 beats both.
     assert found.loc[("dominance", "image"), "null"].item() == pytest.approx(2 / 8)
-    assert found.loc[("text_share", "both"), "null"].item() == pytest.approx(1 / 2)
+    assert found.loc[("text_fraction", "both"), "null"].item() == pytest.approx(1 / 2)
     assert found.loc[("rank_inflation", "image"), "null"].item() == pytest.approx(2)
 
 
@@ -166,8 +166,8 @@ def test_a_gap_that_favours_texts_shows_in_one_direction(report: GapReport) -> N
         assert row["ci_low"] <= row["value"] <= row["ci_high"]
         assert row["ci_high"] - row["ci_low"] < 0.1
     assert found.loc[("merge_loss", "image"), "value"].item() > 0.7
-    assert found.loc[("loss_share_offset", "image"), "value"].item() > 0.7
-    assert np.isnan(found.loc[("loss_share_offset", "text"), "value"].item())  # nothing is lost
+    assert found.loc[("loss_fraction_offset", "image"), "value"].item() > 0.7
+    assert np.isnan(found.loc[("loss_fraction_offset", "text"), "value"].item())  # nothing is lost
 
 
 def test_intervals_of_a_pooled_chance_hold_it() -> None:
@@ -179,8 +179,7 @@ def test_intervals_of_a_pooled_chance_hold_it() -> None:
         identity = list(zip(range(30), range(30), strict=True))
         every = list(range(30))
         vectors = make(scores[0], (every, scores[1]), (every, scores[2]), identity)
-        rows = consequences(vectors, None, k=1, n_resamples=200, rng=rng)
-        row = next(rows)
+        row = consequences(vectors, None, k=1, n_resamples=200, rng=rng)[0][0]
         hits += row.ci_low <= 0.5 <= row.ci_high
     assert hits >= 33
 
@@ -191,12 +190,12 @@ def test_calibration_queries_replace_the_halves(pairs: Vectors) -> None:
     halves = gap_report(pairs, **QUICK)
     assert any("70 calibration queries" in note for note in fitted.notes)
     assert any("two random halves" in note for note in halves.notes)
-    shares = [("loss_share_offset", "image"), ("loss_share_unexplained", "image")]
-    of_bank, of_halves = (rows_of(each).loc[shares, "value"].tolist() for each in (fitted, halves))
+    parts = [("loss_fraction_offset", "image"), ("loss_fraction_unexplained", "image")]
+    of_bank, of_halves = (rows_of(each).loc[parts, "value"].tolist() for each in (fitted, halves))
     assert of_bank != of_halves
     # The bank is a set of queries in any order, and its documents do not matter.
     other = replace(bank, queries=bank.queries[::-1].copy(), legs=pairs.legs)
-    again = rows_of(gap_report(pairs, calibration=other, **QUICK)).loc[shares, "value"]
+    again = rows_of(gap_report(pairs, calibration=other, **QUICK)).loc[parts, "value"]
     assert again.tolist() == pytest.approx(of_bank)
 
 
@@ -236,7 +235,7 @@ def test_pairs_left_out_do_not_count(pairs: Vectors) -> None:
     assert any("80 pairs of a query and a document do not count" in note for note in found.notes)
     assert any("No query has a relevant text that counts" in note for note in found.notes)
     # 79 texts and 80 images for each query.
-    assert rows.loc[("text_share", "both"), "null"].item() == pytest.approx(79 / 159)
+    assert rows.loc[("text_fraction", "both"), "null"].item() == pytest.approx(79 / 159)
 
 
 # What is there
@@ -300,7 +299,7 @@ def test_one_pair_gives_what_it_can() -> None:
     vectors = mg.embed(load_features(cloud(1, 0, 3), cloud(1, 1, 0), cloud(1, 2, 0)))
     found = gap_report(vectors, **QUICK)
     assert set(found.table["n"]) == {1}
-    assert {"own_rank", "text_share"} <= set(found.table["measure"])
+    assert {"own_rank", "text_fraction"} <= set(found.table["measure"])
     assert "dominance" not in set(found.table["measure"])  # no document that does not answer
     assert any(note.startswith("The decomposition is left out") for note in found.notes)
     assert any(note.startswith("L2M is left out") for note in found.notes)
@@ -344,14 +343,11 @@ def test_late_interaction_has_consequences_only(pairs: Vectors) -> None:
 
 
 def test_errors(pairs: Vectors) -> None:
-    with pytest.raises(MmgapError, match="k must be at least 1; got 0"):
+    with pytest.raises(MmgapError, match="k must be a whole number of at least 1; got 0"):
         gap_report(pairs, k=0)
     one_leg = replace(pairs, legs={"text": pairs.text})
     with pytest.raises(MmgapError, match="needs both legs"):
         gap_report(one_leg)
-
-
-# The words
 
 
 # The looks

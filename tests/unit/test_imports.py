@@ -14,13 +14,13 @@ import mmgap
 
 PACKAGE = Path(mmgap.__file__).parent
 
-FREE = {"_compat", "arrays", "errors", "paths", "provenance", "settings"}
+FREE = {"_compat", "_toml", "arrays", "errors", "paths", "provenance", "settings"}
 SOURCES = ["corpus", "encoders", "index", "rerankers"]
 SCIENCE = ["scores", "fusion", "evaluation", "gap", "mitigate"]
 # "" is mmgap/__init__.py
 FACE = [
     *("strategies", "contrastive", "plots", "notebook", "report"),
-    *("model_check", "cli", ""),
+    *("cli", ""),
 ]
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -34,7 +34,7 @@ HEAVY = {
     *("torch", "torchvision", "transformers", "sentence_transformers", "timm", "open_clip"),
     *("faiss", "umap", "matplotlib", "ray", "lancedb", "onnxruntime"),
 }
-DEFINES_TORCH_MODULES = {"encoders/mini.py", "rerankers/mini_network.py"}
+DEFINES_TORCH_MODULES = {"encoders/mini.py", "rerankers/mini.py"}
 
 
 def room_of(module: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 import mmgap
 from mmgap import encoders, paths, rerankers
-from mmgap.encoders import load_encoder, naming
+from mmgap.encoders import load_encoder, loading
 from mmgap.encoders.catalog import find_model
 from mmgap.errors import EncoderError, MissingExtraError, NonCommercialWarning
 from mmgap.rerankers import load_reranker
@@ -38,7 +38,7 @@ class Recorded:
 
 @pytest.fixture(autouse=True)
 def _nothing_was_noted_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(naming, "_warned", set())
+    monkeypatch.setattr(loading, "_warned", set())
 
 
 @pytest.fixture
@@ -46,12 +46,15 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The backends that are asked for, in order; none is imported."""
     asked: list[str] = []
 
-    def backend_class(backend: str) -> type[Recorded]:
-        asked.append(backend)
+    name_of = {
+        path: name for room in (encoders, rerankers) for name, path in room._BACKENDS.items()
+    }
+
+    def class_at(path: str) -> type[Recorded]:
+        asked.append(name_of[path])
         return Recorded
 
-    monkeypatch.setattr(encoders, "_backend_class", backend_class)
-    monkeypatch.setattr(rerankers, "_backend_class", backend_class)
+    monkeypatch.setattr(loading, "_class_at", class_at)
     return asked
 
 
@@ -168,16 +171,9 @@ def test_a_folder_with_a_reranker_is_no_encoder(files: dict[str, Any], tmp_path:
         load_encoder(str(folder_with(tmp_path, files)))
 
 
-def test_backends_are_what_they_are_called() -> None:
-    names = ["sentence-transformers", "open-clip", "onnx", "multi-vector", "api"]
-    classes = [encoders._backend_class(name).__name__ for name in names]
-    assert classes == [
-        *("SentenceTransformerEncoder", "OpenClipEncoder", "OnnxEncoder"),
-        *("MultiVectorEncoder", "ApiEncoder"),
-    ]
-    names = ["cross-encoder", "jina-m0", "api"]
-    classes = [rerankers._backend_class(name).__name__ for name in names]
-    assert classes == ["CrossEncoderReranker", "JinaM0Reranker", "ApiReranker"]
+def test_backends_are_there() -> None:
+    for path in (*encoders._BACKENDS.values(), *rerankers._BACKENDS.values()):
+        assert loading._class_at(path).__name__ == path.partition(":")[2]
 
 
 # Names that are no model

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgap.encoders.max_sim import max_sim
-from mmgap.encoders.similarity import pair_similarity, similarity
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors, max_sim, pair_similarity, similarity
 from mmgap.errors import EncoderError
 from mmgap.index import top_k
 
@@ -191,7 +189,7 @@ def test_kinds_are_not_mixed_but_nothing_is_of_every_kind() -> None:
 
 @pytest.mark.parametrize("kind", ["tokens", "rows"])
 def test_pairs_are_scored_as_all_are(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmgap.encoders.similarity._TOKENS_AT_ONCE", 10)
+    monkeypatch.setattr("mmgap.encoders.vectors._TOKENS_AT_ONCE", 10)
     rng = np.random.default_rng(0)
     queries, documents = ragged(rng, 6), ragged(rng, 12)
     if kind == "rows":

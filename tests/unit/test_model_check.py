@@ -11,25 +11,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmgap import model_check
+from mmgap.encoders import check as encoder_check
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.truncation import truncate
+from mmgap.encoders.vectors import truncate
 from mmgap.errors import EncoderError
-from mmgap.model_check import check_model
 from mmgap.rerankers import Pair, RerankerInfo
+from mmgap.rerankers import check as reranker_check
+from mmgap.rerankers.check import check_model
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 N_TOKENS = 10
 
 
-def outcome(results: list[model_check.CheckResult]) -> dict[str, bool | None]:
+def outcome(results: list[encoder_check.CheckResult]) -> dict[str, bool | None]:
     assert len({result.name for result in results}) == len(results)
     assert all(result.found and result.expected for result in results)
     return {result.name: result.passed for result in results}
 
 
-def failed(results: list[model_check.CheckResult]) -> set[str]:
+def failed(results: list[encoder_check.CheckResult]) -> set[str]:
     return {name for name, passed in outcome(results).items() if passed is False}
 
 
@@ -105,7 +106,7 @@ class Sound:
     )
 
     def __init__(self, dim: int | None = None) -> None:
-        sanity = model_check._sanity_set()
+        sanity = encoder_check.sanity_set()
         self.dim = dim or 20
         self.direction = {query: place for place, query in enumerate(sanity.queries)}
         self.direction |= {text: place for place, text in enumerate(sanity.texts)}
@@ -247,14 +248,14 @@ ORDER = {f"{leg}: order is kept" for leg in ("text", "image")}
 def test_each_fault_is_found(
     encoder: type[Sound], expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_check, "find_model", lambda _: Sound.facts)
-    monkeypatch.setattr(model_check, "load_encoder", lambda _, dim=None: encoder(dim))
+    monkeypatch.setattr(reranker_check, "find_model", lambda _: Sound.facts)
+    monkeypatch.setattr(encoder_check, "load_encoder", lambda _, dim=None: encoder(dim))
     assert failed(check_model("demo")) == expected
 
 
 def test_a_vector_that_is_no_number_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_check, "find_model", lambda _: Sound.facts)
-    monkeypatch.setattr(model_check, "load_encoder", lambda _, dim=None: NotANumber(dim))
+    monkeypatch.setattr(reranker_check, "find_model", lambda _: Sound.facts)
+    monkeypatch.setattr(encoder_check, "load_encoder", lambda _, dim=None: NotANumber(dim))
     results = check_model("demo")
     assert "finite" in failed(results)
     assert next(r.found for r in results if r.name == "finite") == "1 NaN or infinite"
@@ -262,10 +263,10 @@ def test_a_vector_that_is_no_number_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_not_known_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = replace(Sound.facts, dim=None, revision=None, matryoshka_dims=())
-    monkeypatch.setattr(model_check, "find_model", lambda _: facts)
+    monkeypatch.setattr(reranker_check, "find_model", lambda _: facts)
     encoder = Sound()
     encoder.info = replace(encoder.info, max_text_tokens=8192)
-    monkeypatch.setattr(model_check, "load_encoder", lambda _: encoder)
+    monkeypatch.setattr(encoder_check, "load_encoder", lambda _: encoder)
     unchecked = {name for name, passed in outcome(check_model("demo")).items() if passed is None}
     assert unchecked == {"dimensions", "revision", "Matryoshka", "long texts are cut", "licence"}
 
@@ -283,7 +284,7 @@ def test_what_is_not_known_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_the_model_cards_licence(card: str, licence: str, found: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(card)
-    result = model_check._check_licence(replace(Sound.facts, licence=licence), tmp_path)
+    result = encoder_check.check_licence(replace(Sound.facts, licence=licence), tmp_path)
     assert result.found == found
     assert result.passed is (licence.lower() == found)
 
@@ -292,11 +293,11 @@ def test_the_cards_of_both_repositories_count(tmp_path: Path) -> None:
     for repository, licence in (("text", "mit"), ("vision", "cc-by-nc-4.0")):
         (tmp_path / repository).mkdir()
         (tmp_path / repository / "README.md").write_text(f"---\nlicense: {licence}\n---\n")
-    assert model_check._check_licence(Sound.facts, tmp_path).passed is False
+    assert encoder_check.check_licence(Sound.facts, tmp_path).passed is False
 
 
 def test_the_sanity_set_is_of_different_things() -> None:
-    sanity = model_check._sanity_set()
+    sanity = encoder_check.sanity_set()
     assert len(sanity.queries) == len(sanity.texts) == len(sanity.images) == 16
     assert len(set(sanity.queries)) == len(set(sanity.texts)) == 16
     assert len({image.tobytes() for image in sanity.images}) == 16
@@ -316,7 +317,7 @@ class SoundReranker:
     info = RerankerInfo("demo", "", "cross-encoder", "shared, in [0, 1]", ("text-image",))
 
     def __init__(self) -> None:
-        sanity = model_check._sanity_set(8)
+        sanity = encoder_check.sanity_set(8)
         self.name = {
             image.tobytes(): query
             for image, query in zip(sanity.images, sanity.queries, strict=True)
@@ -376,8 +377,8 @@ RERANKER = ModelFacts(
 def test_each_fault_of_a_reranker_is_found(
     reranker: type[SoundReranker], expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_check, "find_model", lambda _: RERANKER)
-    monkeypatch.setattr(model_check, "load_reranker", lambda _: reranker())
+    monkeypatch.setattr(reranker_check, "find_model", lambda _: RERANKER)
+    monkeypatch.setattr(reranker_check, "load_reranker", lambda _: reranker())
     found = failed(check_model("demo"))
     assert expected <= found
     assert found - {"paired > unpaired", "order is kept"} <= expected

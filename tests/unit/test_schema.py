@@ -64,7 +64,7 @@ def test_pairs_left_out_must_be_known() -> None:
     assert corpus.left_out == pairs
     chosen = corpus.select_queries(lambda query: query.id == "q2")
     assert chosen.left_out == {"q2": pairs["q2"]}
-    for pair in [("d9", "text"), ("d1", "audio")]:
+    for pair in [("d9", "text")]:
         with pytest.raises(CorpusError, match=rf"'q1' .* names \('{pair[0]}', '{pair[1]}'\)"):
             Corpus("demo", DOCUMENTS, QUERIES, QRELS, left_out={"q1": frozenset({pair})})
     with pytest.raises(CorpusError, match="left_out of corpus 'demo' names query 'q9'"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import CacheDamageWarning, EncoderError, ImageError, MmgapError
 from mmgap.index.store import EmbeddingStore, content_key
 

@@ -9,7 +9,7 @@ import pytest
 
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
-from mmgap.encoders.token_vectors import TokenVectors
+from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: where they are, what they are worth, how to name them."""
+"""The files of a model: where they are, what may be read of them, and a name for all that is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mmgap.errors import EncoderError
+from mmgap._compat import ensure_torchvision
+from mmgap.errors import EncoderError, MissingExtraError, MmgapError
 
 if TYPE_CHECKING:
     import torch
@@ -20,19 +22,8 @@ _NEVER_READ = (".md", ".gguf", ".h5", ".msgpack", ".onnx", ".onnx_data", ".ot", 
 _OTHER_FORMATS = {"onnx", "openvino", "coreml"}
 _PICKLED = ("pytorch_model*.bin", "adapter_model.bin")
 _NOT_DOWNLOADED = [
-    *(
-        "*.bin",
-        "*.ckpt",
-        "*.gguf",
-        "*.h5",
-        "*.msgpack",
-        "*.onnx*",
-        "*.ot",
-        "*.pkl",
-        "*.pt",
-        "*.pth",
-    ),
-    *("onnx/*", "openvino/*", "coreml/*", "*.tflite"),
+    *("*.bin", "*.ckpt", "*.gguf", "*.h5", "*.msgpack", "*.onnx*", "*.ot", "*.pkl", "*.pt"),
+    *("*.pth", "*.tflite", "onnx/*", "openvino/*", "coreml/*"),
 ]
 
 
@@ -89,8 +80,6 @@ def licence(folder: Path) -> str:
 def card_licence(card: Path) -> str | None:
     r"""Return the licence in the head of a model card, or ``None``.
 
-    Examples
-    --------
     >>> card = getfixture("tmp_path") / "README.md"
     >>> _ = card.write_text("---\nlicense: other\nlicense_name: apple-amlr\n---")
     >>> card_licence(card)
@@ -109,13 +98,43 @@ def card_licence(card: Path) -> str | None:
     return None
 
 
-def fingerprint(folder: Path, recipe: str) -> str:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Return a JSON file of a checkpoint, or an empty dict where it is missing or unreadable."""
+    try:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # the backend will say what is wrong with it
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def architectures(config: Mapping[str, Any]) -> str:
+    """Return the names of a configuration's classes, in one text."""
+    names = config.get("architectures")
+    return " ".join(map(str, names)) if isinstance(names, list) else ""
+
+
+def sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def fingerprint_of(files: Sequence[Path], recipe: str) -> str:
+    """Hash a few files, in the order given, and a word that names how they are used."""
+    parts = [recipe, *(f"\n{path.name} {sha256(path)}" for path in files)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def fingerprint(folder: Path, recipe: str, model: torch.nn.Module | None = None) -> str:
     """Hash every file that a library may read, and a word that names how they are used.
 
-    What counts is left out by name (cards, weights for other libraries), never taken in by name:
-    a file of an unknown kind changes the fingerprint.
+    What does not count is left out by name (cards, weights for other libraries), never taken in by
+    name: a file of an unknown kind changes the fingerprint. With ``model``, what it was made of
+    besides these files counts as well.
     """
     digest = hashlib.sha256(recipe.encode())
+    if model is not None:
+        digest.update(_from_elsewhere(folder, model).encode())
     for name, path in sorted(_files(folder)):
         if (
             path.suffix in _NEVER_READ
@@ -123,22 +142,18 @@ def fingerprint(folder: Path, recipe: str) -> str:
             or name.split("/")[0] in _OTHER_FORMATS
         ):
             continue
-        with path.open("rb") as handle:
-            digest.update(f"\n{name} {hashlib.file_digest(handle, 'sha256').hexdigest()}".encode())
+        digest.update(f"\n{name} {sha256(path)}".encode())
     return digest.hexdigest()
 
 
-def outside_of(folder: Path, model: torch.nn.Module) -> str:
-    """Hash what a model was made of besides the files of its folder; ``""`` where that is nothing.
-
-    Foreign code may lie in another repository; adapters are laid over a base model from elsewhere.
-    """
+def _from_elsewhere(folder: Path, model: torch.nn.Module) -> str:
+    """Hash code of other repositories, and the base model that adapters are laid over."""
     sources = {
         inspect.getfile(type(module))
         for module in model.modules()
         if type(module).__module__.startswith("transformers_modules")
     }
-    parts = sorted(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in sources)
+    parts = sorted(sha256(Path(path)) for path in sources)
     if (folder / "adapter_config.json").is_file():
         digest = hashlib.sha256()
         for name, tensor in sorted(model.state_dict().items()):
@@ -164,19 +179,14 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def require_safetensors(name: str, folder: Path) -> None:
-    """Refuse a checkpoint of which any part would be unpickled, or lies outside of its folder.
-
-    Raises
-    ------
-    EncoderError
-    """
+    """Refuse a checkpoint of which any part would be unpickled, or lies outside of its folder."""
     folders = [folder]
     modules = folder / "modules.json"
     if modules.is_file():
         try:
             listed = json.loads(modules.read_text(encoding="utf-8"))
             parts = [str(module["path"]) for module in listed]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             msg = f"{modules} cannot be read: {error!r}; expected a list of modules with paths"
             raise EncoderError(msg) from error
         for part in parts:
@@ -186,16 +196,73 @@ def require_safetensors(name: str, folder: Path) -> None:
         folders += [folder / part for part in parts if part]
     for part_folder in folders:
         pickled = [path.name for end in _PICKLED for path in sorted(part_folder.glob(end))]
-        if pickled and not any(part_folder.glob("*.safetensors")):
+        if not pickled and (part_folder != folder or any(folder.rglob("*.safetensors"))):
+            continue
+        if not any(part_folder.glob("*.safetensors")):
+            found = f"the weights {pickled[0]} and " if pickled else ""
             msg = (
-                f"{name!r}: {part_folder} holds the weights {pickled[0]} and no .safetensors file; "
-                "pickled weights (.bin) are not read. Take a revision that has safetensors, or "
-                "convert it with save_pretrained"
+                f"{name!r} ({part_folder}) holds {found}no .safetensors file; pickled weights "
+                "(.bin) are not read. Take a revision that has safetensors, or convert it with "
+                "save_pretrained"
             )
             raise EncoderError(msg)
-    if not any(folder.rglob("*.safetensors")):
+
+
+@contextmanager
+def loading(name: str, folder: Path, *, unused: str | None = None) -> Iterator[None]:
+    """Name the model in whatever a library raises, and leave none of its weights at random.
+
+    Where a file lacks weights, transformers fills the gap with random numbers and only says so in
+    its log; sentence-transformers calls it inside and passes nothing on, so the one function that
+    knows is watched meanwhile. ``unused`` is a part of the model that may lack weights since
+    nothing is read off it, such as ``"pooler"``.
+    """
+    ensure_torchvision()
+    from transformers import PreTrainedModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # it would stay in every notebook's output
+    load = PreTrainedModel.__dict__["from_pretrained"]
+    missing: set[str] = set()
+
+    def watched(cls: type[PreTrainedModel], *args: Any, **options: Any) -> Any:
+        wants_info = options.pop("output_loading_info", False)
+        model, info = load.__func__(cls, *args, output_loading_info=True, **options)
+        missing.update(key for key in info["missing_keys"] if unused not in key.split("."))
+        return (model, info) if wants_info else model
+
+    PreTrainedModel.from_pretrained = classmethod(watched)
+    expected = "save_pretrained writes: config.json, model.safetensors, tokenizer and processor"
+    try:
+        with one_error(
+            f"{name!r} ({folder}) cannot be loaded", f"Expected the files that {expected}"
+        ):
+            yield
+    finally:
+        PreTrainedModel.from_pretrained = load
+    if missing:
         msg = (
-            f"{name!r} ({folder}) holds no .safetensors file; pickled weights (.bin) are not read. "
-            "Take a revision that has safetensors, or convert it with save_pretrained"
+            f"{name!r} ({folder}) lacks {len(missing)} of the model's weights, such as "
+            f"{min(missing)}; they would be random numbers. Expected a complete checkpoint: of a "
+            "reranker with its score head, of adapters with their base model"
         )
         raise EncoderError(msg)
+
+
+@contextmanager
+def one_error(problem: str, remedy: str) -> Iterator[None]:
+    """Turn whatever damaged files make a library raise into an ``EncoderError``.
+
+    That includes the panics of Rust, which are no ``Exception``.
+    """
+    try:
+        yield
+    except (MmgapError, MissingExtraError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except ImportError as error:  # torchvision for videos, sentencepiece for SigLIP's tokenizer
+        purpose = f"{problem.split(' cannot')[0]} ({str(error).strip().splitlines()[0]})"
+        raise MissingExtraError(purpose, "vlm") from error
+    except BaseException as error:
+        what = str(error) or type(error).__name__
+        msg = f"{problem}: {what}. {remedy}"
+        raise EncoderError(msg) from error
