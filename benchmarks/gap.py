@@ -8,8 +8,8 @@ dimensions, with one relevant text and image for each query. It is compared with
 
 - the bare float32 matrix product of the same arrays, written block after block into the same
   buffer, so that nothing but multiplication is timed, and as one whole matrix;
-- the dense way of numpy, ``score_distributions`` of both whole matrices, on the share of the
-  documents that ``--dense-share`` says: it sorts every score, several times, as float64.
+- the dense way of numpy, ``score_distributions`` of both whole matrices, on the fraction of the
+  documents that ``--dense-fraction`` says: it sorts every score, several times, as float64.
 
 Rounds alternate, so that a busy machine slows all sides; ratios are those of the medians. Peak
 memory is that of a process of its own for each side, the embeddings included.
@@ -59,9 +59,9 @@ class World:
         half = n_document // 2
         return cls(cone(text_cone, n_query), cone(text_cone, half), cone(image_cone, half))
 
-    def part(self, share: float) -> World:
+    def part(self, fraction: float) -> World:
         """Keep all queries and the first of the documents."""
-        n = max(len(self.queries), round(share * len(self.texts)))
+        n = max(len(self.queries), round(fraction * len(self.texts)))
         return World(self.queries, self.texts[:n], self.images[:n])
 
     @property
@@ -137,7 +137,7 @@ def peak_megabytes(side: str, arguments: argparse.Namespace) -> float:
     """Peak memory of one side in a process of its own."""
     sizes = [f"--{name}={getattr(arguments, name)}" for name in ("queries", "documents", "dim")]
     command = [sys.executable, __file__, f"--only={side}", *sizes]
-    command += [f"--dense-share={arguments.dense_share}", f"--pairs={arguments.pairs}"]
+    command += [f"--dense-fraction={arguments.dense_fraction}", f"--pairs={arguments.pairs}"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(answer.stdout.split()[-1])
 
@@ -148,7 +148,9 @@ def run_only(side: str, arguments: argparse.Namespace) -> None:
         report(arguments.pairs, arguments.dim)
     elif side in SIDES:
         world = World.make(arguments.queries, arguments.documents, arguments.dim)
-        SIDES[side](world.part(arguments.dense_share) if side == "dense distributions" else world)
+        SIDES[side](
+            world.part(arguments.dense_fraction) if side == "dense distributions" else world
+        )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
@@ -183,7 +185,7 @@ def compare(arguments: argparse.Namespace) -> None:
     for name in names[:2]:
         print(f"speed of streaming / {name}: {found[name] / ours:.3f}")
 
-    part = world.part(arguments.dense_share)
+    part = world.part(arguments.dense_fraction)
     sides = {name: SIDES[name] for name in ("streamed distributions", "dense distributions")}
     found = medians(sides, part, 1)
     ours, theirs = found.values()
@@ -202,7 +204,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=2000)
     parser.add_argument("--documents", type=int, default=200_000, help="half texts, half images")
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--dense-share", type=float, default=0.05, help="of the documents")
+    parser.add_argument("--dense-fraction", type=float, default=0.05, help="of the documents")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=20_000, help="of the whole report; 0 = skip")
     parser.add_argument("--only", choices=[*SIDES, "report"], help="one side's peak memory in MB")

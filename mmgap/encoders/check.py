@@ -137,7 +137,7 @@ def _check_order(leg: str, forwards: Embeddings, backwards: Embeddings) -> Check
     """See that no other input's vector is nearer than its own; equal ones may share a row."""
     scores = similarity(forwards, backwards)[:, ::-1]
     in_place = int((np.diag(scores) >= scores.max(axis=1) - _ROUNDING).sum())
-    found, expected = f"{in_place} of {len(scores)} in place", f"{len(scores)} in place"
+    found, expected = f"{in_place} of {len(scores)} in order", f"{len(scores)} in order"
     return CheckResult(f"{leg}: order is kept", in_place == len(scores), found, expected)
 
 

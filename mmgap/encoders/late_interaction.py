@@ -151,8 +151,8 @@ class _Retriever:
         """Shorten long texts before the processor puts its marks around them."""
         encoded = self._tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
         return [
-            text if len(places) <= max_text_tokens else text[: places[max_text_tokens - 1][1]]
-            for text, places in zip(texts, encoded["offset_mapping"], strict=True)
+            text if len(spans) <= max_text_tokens else text[: spans[max_text_tokens - 1][1]]
+            for text, spans in zip(texts, encoded["offset_mapping"], strict=True)
         ]
 
     def queries(self, texts: list[str]) -> list[np.ndarray]:

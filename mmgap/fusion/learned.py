@@ -12,6 +12,8 @@ parameter is out of range, or the calibration data cannot tell anything.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,25 +55,27 @@ class _Fusion(BaseEstimator):
 
 
 class ConvexCombination(_Fusion):
-    """Weighted sum of two legs, its weight found on calibration queries.
+    """Weighted sum of the legs, its weights found on calibration queries.
 
     Maximises ``measure``, recall@k or nDCG@k expected over the orders of tied documents, on a grid
-    of ``n_alpha`` weights from 0 to 1; ``missing`` as in :func:`weighted_sum`. Bruch, Gai and
-    Ingber, TOIS 2023, Sec. 4. The weight does not undo a difference in spread that varies from
-    query to query.
+    of ``n_alpha`` weights of the first of two legs from 0 to 1, or of as many points at most where
+    there are more legs; ``missing`` as in :func:`weighted_sum`. Bruch, Gai and Ingber, TOIS 2023,
+    Sec. 4. Weights do not undo a difference in spread that varies from query to query.
 
     Attributes
     ----------
+    weights_ : ndarray of shape (n_leg,)
+        Sum to 1. Of weights whose means differ from the best by no more than ``tolerance`` the
+        middle of the longest run (more than two legs: the one nearest to their mean).
     alpha_ : float
-        Weight of the first leg; the second has 1 - alpha. Of weights whose means differ from the
-        best by no more than ``tolerance`` the middle of the longest run.
+        Weight of the first leg.
     tied_alphas_ : ndarray
-        All these weights. Many of them, or several runs, say that the calibration queries do not
-        determine the weight.
-    alphas_, values_ : ndarray of shape (n_alpha,)
-        The grid and the mean of the measure there.
+        Of all weights as good as the best. Many of them, or several runs, say that the calibration
+        queries do not determine the weights.
+    alphas_, values_ : ndarray of shape (n_grid,)
+        The grid's weights of the first leg and the mean of the measure there.
     fitted_ : float
-        Mean at ``alpha_`` on the queries it was chosen by: optimistic.
+        Mean at ``weights_`` on the queries it was chosen by: optimistic.
     held_out_ : float
         The same with each of ``n_fold`` folds of queries judged at the weight that the others
         choose; NaN where there are fewer queries than folds.
@@ -106,19 +110,20 @@ class ConvexCombination(_Fusion):
         self.tolerance = tolerance
 
     def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> ConvexCombination:
-        """Choose the weight."""
-        legs = check_legs(leg_scores, n_leg=2)
+        """Choose the weights."""
+        legs = check_legs(leg_scores)
         relevance = _grades(relevance, legs)
         if self.n_alpha < 2 or self.n_fold < 2:
             msg = f"n_alpha and n_fold must be 2 or more; got {self.n_alpha} and {self.n_fold}"
             raise MmgapError(msg)
-        self.alphas_ = np.linspace(0, 1, self.n_alpha)
+        grid = _grid(len(legs), self.n_alpha)
+        self.alphas_ = grid[:, 0]
         by_query = np.stack(
             [
                 expected_measure(
-                    self._fuse(legs, alpha), relevance, self.measure, min_grade=self.min_grade
+                    self._fuse(legs, weights), relevance, self.measure, min_grade=self.min_grade
                 )
-                for alpha in self.alphas_
+                for weights in grid
             ]
         )
         usable = ~np.isnan(by_query[0])
@@ -129,31 +134,32 @@ class ConvexCombination(_Fusion):
         self.values_ = by_query.mean(axis=1)
         best = self._best(self.values_)
         self.tied_alphas_ = self.alphas_[best]
-        middle = _middle_of_longest_run(best)
+        middle = _middle(best, grid)
+        self.weights_ = grid[middle]
         self.alpha_ = float(self.alphas_[middle])
         self.fitted_ = float(self.values_[middle])
-        self.held_out_ = self._held_out(by_query)
+        self.held_out_ = self._held_out(by_query, grid)
         return self
 
     def transform(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
-        """Fuse two legs at the fitted weight."""
+        """Fuse the legs at the fitted weights."""
         check_is_fitted(self)
-        return self._fuse(check_legs(leg_scores, n_leg=2), self.alpha_)
+        return self._fuse(check_legs(leg_scores, n_leg=len(self.weights_)), self.weights_)
 
-    def _fuse(self, legs: Sequence[np.ndarray], alpha: float) -> np.ndarray:
-        return weighted_sum(*legs, weights=(alpha, 1 - alpha), missing=self.missing)
+    def _fuse(self, legs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        return weighted_sum(*legs, weights=weights, missing=self.missing)
 
     def _best(self, values: np.ndarray) -> np.ndarray:
         return values >= values.max() - self.tolerance
 
-    def _held_out(self, by_query: np.ndarray) -> float:
+    def _held_out(self, by_query: np.ndarray, grid: np.ndarray) -> float:
         n_query = by_query.shape[1]
         if n_query < self.n_fold:
             return float("nan")
         fold = np.arange(n_query) % self.n_fold
         judged = [
             by_query[
-                _middle_of_longest_run(self._best(by_query[:, fold != out].mean(axis=1))),
+                _middle(self._best(by_query[:, fold != out].mean(axis=1)), grid),
                 fold == out,
             ]
             for out in range(self.n_fold)
@@ -516,6 +522,26 @@ def _grades(relevance: np.ndarray, legs: Sequence[np.ndarray]) -> np.ndarray:
         )
         raise MmgapError(msg)
     return relevance
+
+
+def _grid(n_leg: int, n_point: int) -> np.ndarray:
+    """Weights that sum to 1, evenly spread: shape (at most n_point, n_leg)."""
+    if n_leg <= 2:
+        alphas = np.linspace(0, 1, n_point) if n_leg == 2 else np.ones(1)
+        return np.column_stack([alphas, 1 - alphas])[:, :n_leg]
+    step = 1
+    while math.comb(step + n_leg, n_leg - 1) <= n_point:
+        step += 1
+    parts = itertools.product(range(step + 1), repeat=n_leg - 1)
+    return np.array([(*part, step - sum(part)) for part in parts if sum(part) <= step]) / step
+
+
+def _middle(best: np.ndarray, grid: np.ndarray) -> int:
+    """Position of the weights to take among the best ones."""
+    if grid.shape[1] > 2:
+        away = np.linalg.norm(grid - grid[best].mean(axis=0), axis=1)
+        return int(np.where(best, away, np.inf).argmin())
+    return _middle_of_longest_run(best)
 
 
 def _middle_of_longest_run(best: np.ndarray) -> int:

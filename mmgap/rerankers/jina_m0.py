@@ -62,7 +62,7 @@ class JinaM0Reranker:
 
     The score is ``sigmoid(logit - 2.65)`` of the state of a token (number 100) that is appended to
     every sequence, computed in float32 whatever the backbone's ``dtype``. ``max_query_length``
-    tokens are kept of the query, the rest of ``max_length`` of the document's text, and 770 less
+    tokens are kept of the query, the rest of ``max_length`` of the document's text, and 770 fewer
     for each image.
     """
 
@@ -203,7 +203,7 @@ def _load(folder: Path, device: str, dtype: str) -> tuple[Any, Any]:
         size={"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS},
         **local,
     )
-    processor.tokenizer.padding_side = "left"  # the score is read from the last place
+    processor.tokenizer.padding_side = "left"  # the score is read from the last token
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that score.* is no part of the backbone is news to nobody
     try:

@@ -221,7 +221,7 @@ class _Part(NamedTuple):
 
 
 class _Call:
-    """All parts of one call in one table, and for each pair the places of its parts in it."""
+    """All parts of one call in one table, and for each pair the rows of its parts in it."""
 
     def __init__(
         self,
@@ -232,8 +232,8 @@ class _Call:
         shown: Sequence[bytes | None],
     ) -> None:
         parts = [*texts.values(), *images.values()]
-        row_of_text = {text: place for place, text in enumerate(texts)}
-        row_of_image = {key: len(texts) + place for place, key in enumerate(images)}
+        row_of_text = {text: row for row, text in enumerate(texts)}
+        row_of_image = {key: len(texts) + row for row, key in enumerate(images)}
         absent = len(parts)  # one more part, without a token, all zero
         self.query = np.array([row_of_text[text] for text in asked])
         self.text = np.array([absent if text is None else row_of_text[text] for text in told])
@@ -282,8 +282,8 @@ def padded(starts: np.ndarray, lengths: np.ndarray, nothing: int) -> np.ndarray:
     >>> padded(np.array([0, 3]), np.array([3, 1]), 99).tolist()
     [[0, 1, 2], [3, 99, 99]]
     """
-    place = np.arange(int(lengths.max(initial=0)))
-    return np.where(place < lengths[:, None], starts[:, None] + place, nothing)
+    offset = np.arange(int(lengths.max(initial=0)))
+    return np.where(offset < lengths[:, None], starts[:, None] + offset, nothing)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -368,10 +368,10 @@ def read_texts(tower: SentenceTower, texts: Sequence[str]) -> TextRead:
             mean = (hidden * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
             hidden = _SCALE * hidden / mean.norm(dim=1)[:, None, None]
             sentence[rows] = functional.normalize(mean, dim=1)
-            for place, row in enumerate(rows):
+            for at, row in enumerate(rows):
                 # The last token, [SEP], says nothing of its own.
-                length = min(int(mask[place].sum()) - 1, MAX_WORDS)
-                states[row] = hidden[place, :length].clone()
+                length = min(int(mask[at].sum()) - 1, MAX_WORDS)
+                states[row] = hidden[at, :length].clone()
     lengths = np.array([len(each) for each in states], dtype=np.int64)
     return TextRead(torch.cat(states).clone() if states else torch.zeros(0, 384), lengths, sentence)
 
@@ -488,7 +488,7 @@ class CrossNetwork(nn.Module):
             nn.LayerNorm(2 * dim + n_whole), first, nn.GELU(), nn.Dropout(dropout), last
         )
         with torch.no_grad():
-            # One random projection for both: angles survive it, so that a word is near its likes
+            # One random projection for both: angles survive it, so a word is near similar words
             # and near their images from the first step.
             self.patch.weight.copy_(self.word.weight)
             for layer, key in zip(stack, keys, strict=True):

@@ -401,6 +401,7 @@ def _even_loss(found: np.ndarray, good: np.ndarray, rivals: np.ndarray, k: int) 
     first k of both where these hold at least r of the leg: a hypergeometric probability.
     """
     losses = []
+    lost_up_to: dict[tuple[int, int], np.ndarray] = {}
     n_rival = np.isfinite(rivals).sum(axis=1)
     for of_query, relevant, n_other in zip(found.astype(np.float64), good, n_rival, strict=True):
         ranked = np.sort(_known(of_query))
@@ -409,10 +410,13 @@ def _even_loss(found: np.ndarray, good: np.ndarray, rivals: np.ndarray, k: int) 
             continue
         above = len(ranked) - np.searchsorted(ranked, own + _TIED, side="right")
         not_below = len(ranked) - np.searchsorted(ranked, own - _TIED, side="left")
-        n, depth = len(ranked), min(k, len(ranked) + n_other)
-        rank = np.arange(1, n + 1)
-        lost = (rank <= k) - stats.hypergeom.sf(rank - 1, n + n_other, n, depth)
-        total = np.concatenate([[0.0], np.cumsum(lost)])
+        sizes = len(ranked), int(n_other)
+        if sizes not in lost_up_to:
+            n, rank = len(ranked), np.arange(1, len(ranked) + 1)
+            both = n + n_other
+            lost = (rank <= k) - stats.hypergeom.sf(rank - 1, both, n, min(k, both))
+            lost_up_to[sizes] = np.concatenate([[0.0], np.cumsum(lost)])
+        total = lost_up_to[sizes]
         losses.append(np.mean((total[not_below] - total[above]) / (not_below - above)))
     return float(np.mean(losses))
 

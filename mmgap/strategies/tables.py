@@ -522,7 +522,7 @@ def cost_table(
     low, high = bootstrap_interval(values.to_numpy(), rng=rng)
     table = pd.DataFrame(
         {
-            "family": [each.family for each in judged.strategies],
+            "family": [each.family if each.rerank else each.name for each in judged.strategies],
             "reranked": [each.rerank is not None for each in judged.strategies],
             "measure": judged.measures[0],
             "value": values.mean(),

@@ -428,7 +428,7 @@ wide[list(runs)].assign(queries=query_class.value_counts()).round(1)
 # image scores of all candidates, and count the queries that get another first document.
 
 # %%
-candidates = Pool(vectors, depth=100).candidates
+candidates = Pool(vectors).candidates
 image_scores = candidates.scores["image"]
 rulers = {"as it is": image_scores, "0.1 higher": image_scores + 0.1, "doubled": 2 * image_scores}
 firsts = {

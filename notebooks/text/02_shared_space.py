@@ -192,7 +192,7 @@ settings.save(
 # - **RMG** (Schrodi et al., 2025): the distance of a picture from its own text, as a share of that
 #   distance plus the mean distance within a modality; one half where the two are equal;
 # - **lin sep**: how often a plane tells new pictures from new texts; one half is guessing;
-# - **kNN share**: how many of an item's 10 nearest vectors are of its own modality; about one half
+# - **kNN own**: how many of an item's 10 nearest vectors are of its own modality; about one half
 #   where modality does not matter;
 # - **erank**: over how many directions a modality spreads, by entropy of its spectrum;
 # - **PC 1 to gap**: the angle between the first principal component and the gap vector, 0° to 90°.
@@ -260,7 +260,7 @@ settings.save(
 # %%
 table = pd.DataFrame({name: measured(*pair) for name, pair in pairs.items()}).T
 assert float(table.loc["mini-untrained", "lin sep"]) > 0.95
-assert float(table.loc["mini-clip", "kNN share"]) > 0.9
+assert float(table.loc["mini-clip", "kNN own"]) > 0.9
 table
 
 # %% [markdown]
@@ -445,7 +445,7 @@ settings.save(
 # %%
 table = pd.DataFrame({f"moved by {share:.0%}": measured(*pair) for share, pair in closer.items()}).T
 assert float(table["lin sep"].iloc[-1]) < float(table["lin sep"].iloc[0])
-assert float(table["kNN share"].iloc[-1]) > 0.6
+assert float(table["kNN own"].iloc[-1]) > 0.6
 table
 
 # %% [markdown]

@@ -282,10 +282,8 @@ for condition, label in conditions.items():
     kept = set(corpus.query_ids[::every])
     corpus = corpus.select_queries(lambda query, kept=kept: query.id in kept)
     item = mg.embed(corpus, mg.load_encoder(encoders[0]), progress=False)
-    costed = st.run_two_stage(
-        item, [st.SEED_TABLE[row] for row in (0, 3, 1, 4)], st.PairScorer(item, reranker)
-    )
-    one_leg[label] = item, [each.run for each in costed]
+    rows = [st.TWO_STAGE[row] for row in (0, 3, 1, 4)]
+    one_leg[label] = item, st.run_strategies(item, rows, reranker=reranker)
 
 # %%
 rows, after = [], {}
@@ -310,7 +308,7 @@ assert all(
 )
 
 # %%
-legs = {st.SEED_TABLE[row].name: st.SEED_TABLE[row - 3].name for row in (3, 4)}
+legs = {st.TWO_STAGE[row].name: st.TWO_STAGE[row - 3].name for row in (3, 4)}
 keys, steps = ["row", "condition", "gain"], ["before", "reranked", "ceiling of the 32"]
 shown = reranked.assign(cell=interval).pivot(index=keys, columns="step", values="cell")
 shown = shown[steps].loc[list(legs)].reset_index("gain")
@@ -588,7 +586,7 @@ ends.rename(columns={"value": "expected", "tied": "queries with a tie at 10"}).r
 
 # %%
 first = vectors[key]
-candidates = Pool(first, depth=100).candidates
+candidates = Pool(first).candidates
 offset = first.scores("text").mean() - first.scores("image").mean()
 both_scores = candidates.scores["text"], candidates.scores["image"]
 raised = both_scores[0], both_scores[1] + offset
@@ -643,9 +641,7 @@ spread.assign(ratio=spread["text"] / spread["image"]).round(3)
 
 # %%
 candidates = Pool(first, depth=16).candidates
-one_list = [
-    np.where(candidates.listed[leg], candidates.scores[leg], np.nan) for leg in candidates.scores
-]
+one_list = [candidates.own(leg) for leg in candidates.scores]
 lists_only = as_run("mean, lists of 16 only", COMBINERS["mean"](*one_list))
 compared = [*runs[key][:2], next(run for run in runs[key] if run.name == "mean"), lists_only]
 format_table(mg.recall_table(compared, first.corpus.qrels, measures=[measure]))

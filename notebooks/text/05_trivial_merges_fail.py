@@ -381,7 +381,7 @@ def as_run(item, found, weight):
 
 
 def curve(item):
-    found = Pool(item, depth=100).candidates
+    found = Pool(item).candidates
     return recalls(item, [as_run(item, found, weight) for weight in weights])
 
 
@@ -681,7 +681,7 @@ Markdown("**Measured:**\n\n" + "\n".join(lines))
 # %%
 ties = {}
 for key, item in test.items():
-    found = Pool(item, depth=100).candidates
+    found = Pool(item).candidates
     rules = {"max": runs[key][2], "text leg": runs[key][0]}
     rules["weighted mean"] = as_run(item, found, chosen[*key, "all"])
     for name, run in rules.items():
@@ -770,7 +770,7 @@ for item in real.values():
 
 # %% tags=["solution"]
 key = next(iter(test))
-item, found = test[key], Pool(test[key], depth=100).candidates
+item, found = test[key], Pool(test[key]).candidates
 text, image = found.scores["text"], found.scores["image"]
 for name, rule in (("max", comb_max), ("mean", comb_mean)):
     ids = item.corpus.query_ids, item.corpus.doc_ids, found.documents

@@ -193,17 +193,14 @@ print(f"'{query.text}': {n_union} different documents; calls {by_hand}")
 
 # %%
 one = mg.embed(item.corpus.select_queries(lambda q: q.id == query.id), encoder, progress=False)
-costed = st.run_two_stage(
-    one,
-    [st.TwoStage(view, view, depth=4) for view in by_hand],
-    st.PairScorer(one, reranker),
-)
+scorer = st.PairScorer(one, reranker)
+views_of_four = [st.Strategy(view, depth=4, rerank=st.Rerank(view, 4)) for view in by_hand]
+costed = [strategy.fit().run(one, scorer) for strategy in views_of_four]
 assert {each.run.name: int(each.calls[0]) for each in costed} == by_hand
 assert all(each.strategy.max_calls >= each.calls[0] for each in costed)
 
 # %%
 positions = np.array([sorted({*best["text"][row], *best["image"][row]})])
-scorer = st.PairScorer(one, reranker)
 scorer.require(dict.fromkeys(LEGS, positions >= 0), positions)
 seen = {leg: scorer.look_up(leg, positions >= 0, positions)["score"][0] for leg in LEGS}
 documents = [item.corpus.documents[position] for position in positions[0]]
@@ -235,25 +232,26 @@ assert np.allclose([package[name] for name in ours], [*ours.values()])
 # batches.
 
 # %%
-rows = st.seed_strategies(depth=2 * depth)
+rows = st.two_stage_strategies(depth=2 * depth)
 base, on_matching = rows[-1], rows[-2]
 raw_merge, matching, two_stage = rows[2].name, on_matching.name, base.name
 ms = st.embedding_ms(encoder, item.corpus)
 tables = {
-    label: st.seed_table(vectors[label], scorers[label], rows, embed_ms=ms) for label in vectors
+    label: st.two_stage_table(vectors[label], scorers[label], rows, embed_ms=ms)
+    for label in vectors
 }
 
 # %% [markdown]
 # Condition (a), new styles:
 
 # %%
-st.format_seed_table(tables[new_styles], digits=1)
+st.format_two_stage_table(tables[new_styles], digits=1)
 
 # %% [markdown]
 # Condition (b), new concepts:
 
 # %%
-st.format_seed_table(tables[new_concepts], digits=1)
+st.format_two_stage_table(tables[new_concepts], digits=1)
 
 # %%
 both = pd.concat([table.assign(condition=label) for label, table in tables.items()])
@@ -306,7 +304,7 @@ settings.save(
 # view is ahead. *Off 1/2*: how far a single query is from that, either way.
 
 # %%
-pools = {label: st.find_pool(item, ceiling_depths[-1]) for label, item in vectors.items()}
+pools = {label: st.Pool(item, ceiling_depths[-1]).candidates for label, item in vectors.items()}
 relevant = {label: st.relevance(item) for label, item in vectors.items()}
 right = {
     label: np.take_along_axis(relevant[label], np.maximum(pool.documents, 0), axis=1)
@@ -314,8 +312,8 @@ right = {
 }
 
 
-def candidates(label, at_depth=depth):  # the places of the pool that both legs' quotas fill
-    return st.first_stage(replace(base, depth=at_depth), pools[label]).candidates
+def candidates(label, at_depth=depth):  # what the first documents of either leg are
+    return np.any([rank <= at_depth for rank in pools[label].ranks.values()], axis=0)
 
 
 def reranked(label, wanted, at):  # logits of both views, NaN outside of what is wanted
@@ -423,30 +421,36 @@ Markdown(
 # All strategies that this notebook needs run together, so that no pair is scored twice. They are
 # the article's rows, and below them the choices that the article leaves open.
 
+
 # %%
+def other(row, name, **how):  # the same row with another choice
+    return replace(row, name=name, rerank=replace(row.rerank, **how))
+
+
 options = [
-    replace(base, name="mean of logits, before the sigmoid", average="before"),
-    replace(base, name="fused document, one call", view="fused"),
+    other(base, "mean of logits, before the sigmoid", average="before"),
+    other(base, "fused document, one call", view="fused"),
     on_matching,
-    replace(on_matching, name="matching leg, score of the first leg", duplicates="first"),
-    replace(on_matching, name="matching leg, refilled", refill=True),
-    replace(base, name="mean, refilled", refill=True),
-    replace(base, name="the text alone", view="text"),
-    replace(base, name="the image alone", view="image"),
-    replace(base, name=f"mean, {depth // 2} + {depth // 2}", depth=depth // 2),
+    other(on_matching, "matching leg, score of the first leg", duplicates="first"),
+    other(on_matching, "matching leg, backfilled", backfill=True),
+    other(base, "mean, backfilled", backfill=True),
+    other(base, "the text alone", view="text"),
+    other(base, "the image alone", view="image"),
+    other(base, f"mean, {depth // 2} + {depth // 2}", depth=depth // 2),
 ]
 of_logits, fused = options[0].name, options[1].name
 
 # %%
-cosine_mean = st.TwoStage("mean of raw cosines", None, merge="mean", pool=depth)
+cosine_mean = st.Strategy("mean of raw cosines", merge="mean", depth=depth)
 by_depth = [
-    replace(base, name=f"{average} {at}", average=average, depth=at)
+    other(base, f"{average} {at}", average=average, depth=at)
     for average, at in product(("before", "after"), reranked_depths)
 ]
 together = dict.fromkeys([*rows, *options, *by_depth, cosine_mean])
 costed, runs = {}, {}
 for label in vectors:
-    costed[label] = st.run_two_stage(vectors[label], list(together), scorers[label])
+    judged = st.judge(together, vectors[label], reranker=scorers[label])
+    costed[label] = list(judged.costed.values())
     runs[label] = {each.run.name: each.run for each in costed[label]}
 
 
@@ -551,10 +555,10 @@ if not settings.fast:
 Markdown("**Measured:**\n\n" + "\n".join(lines))
 
 # %% [markdown]
-# ### The open points that matter
+# ### The unreported settings that matter
 #
 # Each row changes one choice of the article's last row (16 + 16, mean of both views after the
-# sigmoid, not refilled) and nothing else.
+# sigmoid, not backfilled) and nothing else.
 
 # %%
 names = [each.name for each in options]
@@ -577,9 +581,9 @@ settings.save(
     f"{len(options)} choices makes to the article's last row, a panel for each condition, a line "
     f"at zero. The largest gain is {100 * largest['value']:+.1f} points, by {largest['strategy']}, "
     f"{largest['condition']}.",
-    caption="What the open points decide. The default is the mean of both views after the sigmoid; "
-    f"it makes {n_calls[new_styles][two_stage]:.0f} calls a query in (a), the fused document "
-    f"{n_calls[new_styles][fused]:.0f}.",
+    caption="What the unreported settings decide. The default is the mean of both views after the "
+    f"sigmoid; it makes {n_calls[new_styles][two_stage]:.0f} calls a query in (a), the fused "
+    f"document {n_calls[new_styles][fused]:.0f}.",
     data={"value": changed[["condition", "strategy", "value"]].round(4)},
 )  # fmt: skip
 
@@ -597,8 +601,8 @@ Markdown("**Measured**, points of recall:\n\n" + "\n".join(lines))
 
 # %% [markdown]
 # Nobody would publish a table without saying which reranker it used; these choices deserve the same
-# line. Whether quotas are refilled and which of two scores counts matters little beside the choice
-# of view. The place of the mean has a section of its own.
+# line. Whether quotas are backfilled and which of two scores counts matters little beside the
+# choice of view. The place of the mean has a section of its own.
 #
 # ### Before or after the sigmoid
 #
@@ -725,7 +729,7 @@ Markdown("**Measured:**\n\n" + "\n".join(lines))
 # %% [markdown]
 # A reranker that returns probabilities, as jina-reranker-m0 does through its public interface,
 # hides this: the mean of what it returns is the mean after its sigmoid.
-# `TwoStage(average="before")` undoes the sigmoid first. It is the safe choice where nobody
+# `Rerank(average="before")` undoes the sigmoid first. It is the safe choice where nobody
 # calibrated the reranker for the documents at hand.
 #
 # ### What each method puts first
@@ -936,7 +940,7 @@ settings.save(
 # 1. Multiply all logits of the reranker by ten. Which of the rows change: the matching leg, the
 #    mean of logits, the mean of probabilities?
 # 2. A budget of 32 calls a query: both views of fewer documents, or one fused call for each? Use
-#    `TwoStage(budget=32)`.
+#    `Rerank(budget=32)`.
 
 # %% tags=["solution"]
 text, image = logits[new_styles].values()
@@ -949,11 +953,11 @@ for name, rule in {
 print("The matching leg compares single logits, whose order no factor changes.")
 
 # %% tags=["solution"]
-members = [replace(each, name=each.name + ", 32 calls", budget=32) for each in options[:2]]
+members = [other(each, each.name + ", 32 calls", budget=32) for each in options[:2]]
 for label in vectors:
-    found = st.run_two_stage(vectors[label], members, scorers[label])
-    runs[label] |= {each.run.name: each.run for each in found}
-    for each in found:
+    found = st.judge(members, vectors[label], reranker=scorers[label]).costed
+    runs[label] |= {name: each.run for name, each in found.items()}
+    for each in found.values():
         assert each.calls.max() <= 32
         recall = 100 * recalls(label, each.run.name).mean()
         print(f"{label}, {each.run.name}: {recall:.1f} %, {each.calls.mean():.1f} calls")

@@ -52,10 +52,8 @@ import mmgap as mg
 import mmgap.strategies as st
 from mmgap.evaluation import (
     bootstrap_interval,
-    difference_table,
     holm,
     randomisation_test,
-    recall_table,
     verdict,
 )
 
@@ -66,7 +64,15 @@ from mmgap.plots import difference_dots, pareto, series_marks
 from mmgap.plots import label_budget as draw_label_budget
 from mmgap.plots import leaderboard as draw_leaderboard
 from mmgap.provenance import provenance
-from mmgap.strategies import METHODS, VERDICT_FAMILIES, PairScorer, Rerank, Strategy, take_queries
+from mmgap.strategies import (
+    METHODS,
+    VERDICT_FAMILIES,
+    PairScorer,
+    Rerank,
+    Strategy,
+    judge,
+    take_queries,
+)
 
 settings = notebook("08_normalise_or_rerank", seed=0)
 
@@ -190,7 +196,7 @@ pd.DataFrame(
 # - **normalise, rerank**: the first documents by the mean of z-scores (statistics from calibration
 #   queries, without labels);
 # - **calibrate, rerank**: the same with a weight fitted on labels;
-# - **only unsure**: normalise, then rerank only those queries whose first two places are close,
+# - **only unsure**: normalise, then rerank only those queries whose first two ranks are close,
 #   half of the calibration queries;
 # - **text, then both**: a cascade: a first pass over texts, the best quarter read again with image;
 # - **16 + 16** and two calls for each document, text and image by itself: the mean of the two
@@ -202,33 +208,33 @@ norm = {"merge": "mean", "normaliser": "reference z", "depth": 128}
 fitted = {**norm, "merge": "convex"}
 
 
-def ladder(title, depths, margin=None, **how):
-    return tuple(
-        Strategy(f"{title} {n}", rerank=Rerank("fused", n, margin=margin), family=title, **how)
-        for n in depths
-    )
+def reranked(name, family, view, n, whole, **how):
+    return Strategy(name, rerank=Rerank(view, n, **how), family=family, **whole)
+
+
+def ladder(title, depths, whole=norm, **how):
+    return tuple(reranked(f"{title} {n}", title, "fused", n, whole, **how) for n in depths)
 
 
 # %%
 def cascade(n):
-    both = Rerank("text", n, cascade=("fused", n // 4))
-    return Strategy(f"text {n}, then both", rerank=both, family="text, then both", **norm)
+    name = "text, then both"
+    return reranked(f"text {n}, then both", name, "text", n, norm, cascade=("fused", n // 4))
 
 
 def by_quota(n):
-    return Strategy(f"rerank {n}", rerank=Rerank("fused", n // 2), family="rerank")
+    return reranked(f"rerank {n}", "rerank", "fused", n // 2, {})
 
 
-def calls_for_both(title, view, **how):
-    both = Rerank(view, 16, **how)
-    return Strategy(f"16 + 16, {title}", depth=16, rerank=both, family="16 + 16, two calls")
+def two_call(name, view, **how):
+    return reranked(f"16 + 16, {name}", "16 + 16, two calls", view, 16, {"depth": 16}, **how)
 
 
-article = calls_for_both("mean of views", "average")
+article = two_call("mean of views", "average")
 two_calls = (
     article,
-    calls_for_both("mean of logits", "average", average="before"),
-    calls_for_both("matching leg", "matching"),
+    two_call("mean of logits", "average", average="before"),
+    two_call("matching leg", "matching"),
 )
 
 
@@ -236,13 +242,13 @@ two_calls = (
 def reranked_families(vectors, depths):
     unsure = st.margin_threshold(vectors, Strategy("margin", **norm), 0.5)
     families = {"rerank": tuple(by_quota(n) for n in depths)}
-    families |= {"normalise, rerank": ladder("normalise, rerank", depths, **norm)}
-    return families | {"only unsure": ladder("only unsure", depths, margin=unsure, **norm)}
+    families |= {"normalise, rerank": ladder("normalise, rerank", depths)}
+    return families | {"only unsure": ladder("only unsure", depths, margin=unsure)}
 
 
 def more_families(depths):
     few = [n for n in depths if 8 < n <= 64]
-    families = {"calibrate, rerank": ladder("calibrate, rerank", few, **fitted)}
+    families = {"calibrate, rerank": ladder("calibrate, rerank", few, fitted)}
     families |= {"text, then both": tuple(cascade(n) for n in few)}
     return families | {"16 + 16, two calls": two_calls}
 
@@ -269,23 +275,22 @@ def all_strategies(families, at_most=np.inf):
 
 limit = max(offered)
 candidates = {at: merges + all_strategies(families[at], limit) for at in conditions}
-tried = {
-    at: st.judge(
-        candidates[at],
-        calibration[at],
-        folds=n_folds,
-        reranker=PairScorer(calibration[at], reranker, cache=store),
-    )
-    for at in conditions
-}
+
+
+def judged_by(strategies, asked, known=None, **how):  # with reranker scores kept in one store
+    scorer = PairScorer(asked, reranker, cache=store)
+    return judge(strategies, asked, known, reranker=scorer, measures=[measure], **how)
+
+
+tried = {at: judged_by(candidates[at], calibration[at], folds=n_folds) for at in conditions}
 
 
 # %%
-def representatives(judged, candidates, rows=None):
+def representatives(found, candidates, rows=None):
     named = {family: [] for family in VERDICT_FAMILIES}
     for each in candidates:
         named[st.verdict_family(each)].append(each.name)
-    return {family: st.choose_best(judged, each, rows=rows) for family, each in named.items()}
+    return {family: st.choose_best(found, names, rows=rows) for family, names in named.items()}
 
 
 chosen = {at: representatives(tried[at], candidates[at]) for at in conditions}
@@ -317,7 +322,7 @@ def read_once(vectors):
     first = take_queries(vectors, np.array([0]))
     n = len(vectors.corpus.documents)
     whole = Strategy("whole corpus", depth=n, rerank=Rerank("average", n))
-    st.judge([whole], first, reranker=PairScorer(first, reranker, cache=False))
+    whole.fit().run(first, PairScorer(first, reranker, cache=False))
 
 
 # %%
@@ -327,7 +332,7 @@ usual = (
     *("platt, log-odds", "likelihood ratio, log-odds", "convex, reference z", "logistic"),
 )
 usual_reranked = {article.name, "normalise, rerank 32", "rerank 32"}
-boards = {}
+runs = {}
 for at in conditions:
     wanted = [METHODS[each] for each in usual]
     wanted += [each for each in all_strategies(families[at]) if each.name in usual_reranked]
@@ -337,17 +342,13 @@ for at in conditions:
     wanted += [each for each in candidates[at] if each.name in everywhere - names]
     if is_new:  # else the times are known already
         read_once(test[at])
-    scorer = PairScorer(test[at], reranker, cache=store)
-    boards[at] = st.judge(wanted, test[at], calibration[at], reranker=scorer)
+    runs[at] = judged_by(wanted, test[at], calibration[at])
 
 # %%
 legs = ["text leg", "image leg"]
 board = []
 for at, label in conditions.items():
-    own, qrels = [each.run for each in boards[at].costed.values()], test[at].corpus.qrels
-    part = recall_table(own, qrels, k, measures=[measure], tolerance=1e-12)
-    tested = difference_table(own, qrels, legs, measure=measure, tolerance=1e-12)
-    part["p_holm"] = part["strategy"].map(tested.set_index("strategy")["p_holm"])
+    part = runs[at].table(legs, test_all=True)
     part["family"] = ["leg" if each in legs else "merge" for each in part["strategy"]]
     part["chosen"] = part["strategy"].isin(list(chosen[at].values()))
     board.append(part.assign(condition=label))
@@ -389,17 +390,17 @@ listed.assign(
 
 # %%
 embed_ms = st.embedding_ms(encoder, test["style"].corpus)
+judged = {label: runs[at] for at, label in conditions.items()}
+picked = {label: chosen[at] for at, label in conditions.items()}
 n_labelled = {label: len(calibration[at].corpus.queries) for at, label in conditions.items()}
-judged = {label: boards[at] for at, label in conditions.items()}
-picks = {label: chosen[at] for at, label in conditions.items()}
-verdicts = st.family_verdicts(judged, picks, embed_ms=embed_ms, rng=settings.rng())
+verdicts = st.family_verdicts(judged, picked, embed_ms=embed_ms, rng=settings.rng())
 
 # %%
 sentences = st.verdict_sentences(verdicts, n_labelled=n_labelled)
 classes = dict.fromkeys(verdicts["query_class"])
 lines = []
 for label in conditions.values():
-    represented = ", ".join(f"{family}: *{each}*" for family, each in picks[label].items())
+    represented = ", ".join(f"{family}: *{name}*" for family, name in picked[label].items())
     lines += [f"**{label}** ({represented})", ""]
     for each in (each for each in classes if (label, each) in sentences.index):
         lines.append(f"- *{'All queries' if each == 'all' else 'Class ' + each}.* ")
@@ -449,9 +450,8 @@ for at, label in conditions.items():
     few = thinned(test[at], every_sweep)
     merge_names[at] = list(dict.fromkeys(["raw, mean", *list(chosen[at].values())[:2]]))
     wanted = [METHODS[each] for each in merge_names[at]] + all_strategies(families[at])
-    scorer = PairScorer(few, reranker, cache=store)
-    found = st.judge(wanted, few, calibration[at], reranker=scorer)
-    swept[label] = st.cost_table(found, embed_ms=embed_ms).assign(condition=label)
+    table = st.cost_table(judged_by(wanted, few, calibration[at]), embed_ms=embed_ms)
+    swept[label] = table.assign(condition=label)
 
 # %%
 costs = pd.concat(swept.values())
@@ -513,7 +513,7 @@ equal
 worth = 2.0
 paid = []
 for at, label in conditions.items():
-    found = st.break_even(st.cost_table(boards[at], embed_ms=embed_ms), worth=worth)
+    found = st.break_even(st.cost_table(runs[at], embed_ms=embed_ms), worth=worth)
     pick = {chosen[at][VERDICT_FAMILIES[2]], article.name, "normalise, rerank 32"}
     paid.append(found[found["strategy"].isin(pick)].assign(condition=label))
 paid = pd.concat(paid).set_index(["condition", "strategy"])
@@ -548,7 +548,7 @@ for at, label in conditions.items():
     table = st.label_budget(
         calibration[at], test[at], n_draws=n_draws, references=[METHODS["reference z, mean"]]
     )
-    values = boards[at].by_query()[chosen[at][VERDICT_FAMILIES[2]]].to_numpy()
+    values = runs[at].by_query()[chosen[at][VERDICT_FAMILIES[2]]].to_numpy()
     low, high = bootstrap_interval(values, rng=settings.rng())
     line = {"method": "reranking", "n_labels": np.nan, "measure": measure, "value": values.mean()}
     line |= {"ci_low": float(low), "ci_high": float(high), "n": len(values)}
@@ -608,7 +608,7 @@ def interval_of(values):
 
 
 found = {
-    label: {each: values.to_numpy() for each, values in boards[at].by_query().items()}
+    label: {each: values.to_numpy() for each, values in runs[at].by_query().items()}
     for at, label in conditions.items()
 }
 
@@ -688,24 +688,20 @@ Markdown("**Measured, A8:**\n\n" + "\n".join(said) + "\n\n**Published:** 62 %, o
 
 # %%
 small_depths = [n for n in offered if n in (16, 32)]
-small = [by_quota(n) for n in small_depths] + list(
-    ladder("normalise, rerank", small_depths, **norm)
-)
+small = [by_quota(n) for n in small_depths] + list(ladder("normalise, rerank", small_depths))
 small += [METHODS[each] for each in usual if st.verdict_family(METHODS[each])]
 
 # %%
 compact = [verdicts.assign(encoder=name)]
 for other in others:
-    judged_too, picks_too, other_encoder = {}, {}, mg.load_encoder(other)
+    judged_too, picked_too, other_encoder = {}, {}, mg.load_encoder(other)
     for at, label in conditions.items():
         known = load("calibration", at, other_encoder)
         asked = thinned(load("test", at, other_encoder), every_other)
-        scorers = [PairScorer(each, reranker, cache=store) for each in (known, asked)]
-        tried_too = st.judge(small, known, folds=n_folds, reranker=scorers[0])
-        pick = picks_too[label] = representatives(tried_too, small)
+        pick = representatives(judged_by(small, known, folds=n_folds), small)
         wanted = [each for each in small if each.name in pick.values()]
-        judged_too[label] = st.judge(wanted, asked, known, reranker=scorers[1])
-    compact.append(st.family_verdicts(judged_too, picks_too, rng=settings.rng()))
+        judged_too[label], picked_too[label] = judged_by(wanted, asked, known), pick
+    compact.append(st.family_verdicts(judged_too, picked_too, rng=settings.rng()))
     compact[-1]["encoder"] = other
 compact = pd.concat(compact)
 
@@ -763,8 +759,8 @@ for at, label in conditions.items():
     known = calibration[at].corpus.query_frame()["query_class"]
     for each in sorted(set(known)):
         pick = representatives(tried[at], candidates[at], np.flatnonzero(known == each))
-        wanted = [one for one in candidates[at] if one.name in pick.values() and one.rerank is None]
-        values = st.judge(wanted, test[at], calibration[at]).by_query()
+        wanted = [one for one in candidates[at] if one.name in pick.values() and not one.rerank]
+        values = judged_by(wanted, test[at], calibration[at]).by_query()
         ask = (asked == each).to_numpy()
         for family, best in list(pick.items())[:2]:
             one, all_in = values[best].to_numpy()[ask], found[label][chosen[at][family]][ask]
@@ -788,8 +784,7 @@ one_side = [
 few = thinned(test["concept"], every_sweep)
 compared = [*one_side, METHODS["raw, mean"], METHODS[chosen["concept"][VERDICT_FAMILIES[0]]]]
 compared = list({each.name: each for each in compared}.values())
-scorer = PairScorer(few, reranker, cache=store)
-failing = st.judge(compared, few, calibration["concept"], reranker=scorer).by_query().mean()
+failing = judged_by(compared, few, calibration["concept"]).by_query().mean()
 if not settings.fast:
     assert failing["image shown"] < failing["raw, mean"]
 failing.mul(100).round(1).to_frame(f"{measure}, (b)")

@@ -60,10 +60,10 @@ from mmgap.strategies import (
     PairScorer,
     cut_texts,
     embedding_ms,
-    format_seed_table,
-    open_points,
-    seed_strategies,
-    seed_table,
+    format_two_stage_table,
+    two_stage_strategies,
+    two_stage_table,
+    unreported_settings,
 )
 
 settings = notebook("10_edis", seed=0)
@@ -71,7 +71,8 @@ settings = notebook("10_edis", seed=0)
 # %% [markdown]
 # ## Parameters
 #
-# All eleven open points are here, by number. `None` is the default of the model or the corpus.
+# All eleven unreported settings are here, by number. `None` is the default of the model or the
+# corpus.
 
 # %% tags=["parameters"]
 encoder_id, reranker_id = "jinaai/jina-clip-v2", "jinaai/jina-reranker-m0"
@@ -81,7 +82,7 @@ measure = "recall@10"  # 1: or "hit@10"
 min_grade = None  # 2: 1, 2 or 3
 pool = "full"  # 3: or "restricted"
 n_sample = None  # 4: so many queries, drawn by lot
-duplicates, refill = "max", False  # 5: or "first"; or True
+duplicates, backfill = "max", False  # 5: or "first"; or True
 average = "after"  # 6: or "before" the sigmoid
 ties = "expected"  # 7: or "index", "doc_id"
 dim, query_prompt, max_words = None, None, None  # 8: e.g. 512, "", 30
@@ -150,7 +151,7 @@ assert found[3]["pessimistic"]["recall@3"].item() == by_hand["grade 3, d sorted 
 
 # %%
 pd.set_option("display.max_colwidth", None)
-open_points()[["question", "option", "default"]]
+unreported_settings()[["question", "option", "default"]]
 
 # %% [markdown]
 # ## Result
@@ -278,10 +279,10 @@ pd.Series(plan, name="").to_frame()
 # the same by image.
 
 # %%
-rows = seed_strategies(duplicates=duplicates, refill=refill, average=average)
+rows = two_stage_strategies(duplicates=duplicates, backfill=backfill, average=average)
 calls = pd.Series({row.name: row.max_calls for row in rows}, name="calls per query, at most")
-per_leg = rows[-1].depths[0]
-pairs = 2 * (2 * per_leg + per_leg * (2 if refill else 1))
+per_leg = rows[-1].depth
+pairs = 2 * (2 * per_leg + per_leg * (2 if backfill else 1))
 total = n_edis * pairs
 assert pairs >= calls.max()
 calls.to_frame()
@@ -345,7 +346,7 @@ choices = {"measure": measure, "min_grade": min_grade, "ties": ties, "mean": mea
 
 def measured(vectors, reranker, strategies=rows, side=image_side, **changed):
     scorer = None if reranker is None else PairScorer(vectors, reranker, image_side=side)
-    return seed_table(vectors, scorer, strategies, **{**choices, **changed})
+    return two_stage_table(vectors, scorer, strategies, **{**choices, **changed})
 
 
 if is_real:
@@ -357,7 +358,7 @@ if is_real:
 
 # %%
 if is_real:
-    answer = format_seed_table(real, digits=digits)
+    answer = format_two_stage_table(real, digits=digits)
 else:
     answer = Markdown(
         "The measured table of EDIS would stand here, with the article's in a column."
@@ -387,7 +388,7 @@ Markdown(f"{len(corpus.queries):,} queries, {words} the bundled reranker.")
 # %%
 small = measured(vectors, small_reranker, embed_ms=embedding_ms(small_encoder, corpus))
 columns = ["strategy", "measured", "to the best without reranker", "calls/query"]
-format_seed_table(small, digits=1)[columns]
+format_two_stage_table(small, digits=1)[columns]
 
 # %%
 ran = small[small["note"] == ""]
@@ -422,7 +423,7 @@ answer
 # %% [markdown]
 # ## What could fool us
 #
-# ### The open points
+# ### The unreported settings
 #
 # Each one changed alone, on the bundled corpus. Point 2 needs grades, which the bundled judgments
 # do not have; points 6 and 9, and half of point 5, need the reranker; point 11 only prints. Points
@@ -440,9 +441,9 @@ corpora = {
 }
 changes = {
     "1: hit, not the share": {"measure": "hit@10"},
-    "5: the first leg's score": {"strategies": seed_strategies(duplicates="first")},
-    "5: refilled": {"strategies": seed_strategies(refill=True)},
-    "6: before the sigmoid": {"strategies": seed_strategies(average="before")},
+    "5: the first leg's score": {"strategies": two_stage_strategies(duplicates="first")},
+    "5: backfilled": {"strategies": two_stage_strategies(backfill=True)},
+    "6: before the sigmoid": {"strategies": two_stage_strategies(average="before")},
     "7: ties as in the corpus": {"ties": "index"},
     "7: ties by id, descending": {"ties": "doc_id"},
     "9: pictures of 64 pixels": {"side": 64},
@@ -482,12 +483,12 @@ largest = moved.abs().max(axis=1)
 settings.save(
     figure,
     "points",
-    alt="One row for each open point that was changed alone, one mark for each row of the table: "
-    f"by how many points it moves. The largest move is {largest.max():.1f} points, by "
+    alt="One row for each unreported setting that was changed alone, one mark for each row of the "
+    f"table: by how many points it moves. The largest move is {largest.max():.1f} points, by "
     f"'{largest.idxmax()}'.",
-    caption=f"What the open points decide, on the bundled corpus. {(largest > apart).sum()} of "
-    f"{len(largest)} choices move some row by more than the {apart:.2f} points between the "
-    "article's last two rows.",
+    caption="What the unreported settings decide, on the bundled corpus. "
+    f"{(largest > apart).sum()} of {len(largest)} choices move some row by more than the "
+    f"{apart:.2f} points between the article's last two rows.",
     data={name: row.round(6) for name, row in moved.iterrows()},
 )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +20,7 @@ from mmgap import paths
 from mmgap.corpus.images import ImageFile
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders import load_encoder
+from mmgap.encoders.api import ApiLimits
 from mmgap.encoders.base import EncoderInfo
 from mmgap.encoders.files import fingerprint, require_safetensors
 from mmgap.errors import EncoderError
@@ -301,3 +304,72 @@ def test_external_data_of_a_graph_counts_wherever_it_lies(tmp_path: Path) -> Non
     data[0] ^= 1
     (graph.parent / "data" / "w.json").write_bytes(data)
     assert load_encoder(str(tmp_path / "clip")).info.fingerprint != before
+
+
+# --- answers of a hostile HTTP server -------------------------------------------------------------
+
+KEY = "sk-secret-0123456789"
+VECTOR = [0.5] * 1024
+
+
+class Drips(httpx2.SyncByteStream):
+    """A body that comes a byte at a time while the clock goes on."""
+
+    def __init__(self, clock: list[float]) -> None:
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(10_000):
+            self._clock[0] += 0.2
+            yield b" "
+
+
+def embeddings(value: object) -> bytes:
+    return json.dumps({"data": [{"index": 0, "embedding": value}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"[" * 200_000, "no JSON object"),
+        (embeddings([VECTOR, *VECTOR[1:]]), "something else than numbers"),
+        (embeddings([*VECTOR[1:], 10**400]), "something else than numbers"),
+        (embeddings(KEY), r"input 0 with '\[key\]'"),
+        (embeddings([KEY, *VECTOR[1:]]), r"\[key\]"),
+        (json.dumps({"data": [{"index": KEY}]}).encode(), r"\[key\]"),
+        (json.dumps({"data": [], "usage": {"total_tokens": 10**300}}).encode(), "0 results"),
+        (gzip.compress(b" " * (2**27 + 2**20)), "more than 134,217,728 bytes"),
+    ],
+    ids=[
+        *("E nested", "E list for number", "E 10^400", "E key as vector", "E key as number"),
+        *("E key as index", "E tokens", "E gzip bomb"),
+    ],
+)
+def test_hostile_answers_end_in_one_error(
+    body: bytes, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JINA_API_KEY", KEY)
+    encoder = load_encoder("api:jina-clip-v2", limits=ApiLimits(retries=0))
+    headers = {"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
+    encoder.client._http = httpx2.Client(
+        transport=httpx2.MockTransport(
+            lambda _: httpx2.Response(200, stream=httpx2.ByteStream(body), headers=headers)
+        )
+    )
+    with pytest.raises(EncoderError, match=message) as error:
+        encoder.encode_text(["a cat"])
+    assert KEY not in str(error.value)
+    assert encoder.client.tokens < 10**6
+
+
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JINA_API_KEY", KEY)
+    clock = [0.0]
+    limits = ApiLimits(retries=0, timeout=1)
+    encoder = load_encoder("api:jina-clip-v2", limits=limits, clock=lambda: clock[0])
+    encoder.client._http = httpx2.Client(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Drips(clock)))
+    )
+    with pytest.raises(EncoderError, match="longer than 10 times the timeout"):
+        encoder.encode_text(["a cat"])
+    assert clock[0] < 11

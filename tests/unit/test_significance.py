@@ -6,7 +6,52 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmgap.evaluation import effect_size, holm, randomisation_test
+from mmgap.evaluation import bootstrap_interval, differs, effect_size, holm, randomisation_test
+
+
+def test_interval_covers_the_true_mean_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    samples = rng.binomial(1, 0.6, size=(120, 400)).astype(float)
+    low, high = bootstrap_interval(samples, rng=rng, n_resamples=1000)
+    covered = np.mean((low <= 0.6) & (high >= 0.6))
+    assert 0.91 <= covered <= 0.98
+
+
+def test_interval_has_the_width_that_theory_gives():
+    values = np.random.default_rng(2).normal(size=500)
+    low, high = bootstrap_interval(values, rng=np.random.default_rng(0))
+    standard_error = values.std() / np.sqrt(len(values))
+    assert high - low == pytest.approx(2 * 1.96 * standard_error, rel=0.05)
+    narrow_low, narrow_high = bootstrap_interval(values, rng=np.random.default_rng(0), level=0.5)
+    assert narrow_high - narrow_low == pytest.approx(2 * 0.6745 * standard_error, rel=0.05)
+
+
+def test_interval_does_not_depend_on_how_draws_are_chunked(monkeypatch):
+    values = np.random.default_rng(3).random((50, 2, 3))
+    whole = bootstrap_interval(values, rng=np.random.default_rng(0), n_resamples=103)
+    monkeypatch.setattr("mmgap.evaluation.significance._CHUNK", 50 * 10)
+    parts = bootstrap_interval(values, rng=np.random.default_rng(0), n_resamples=103)
+    assert whole[0].shape == (2, 3)
+    np.testing.assert_allclose(whole, parts)
+
+
+def test_columns_share_their_draws():
+    values = np.random.default_rng(4).random(40)
+    low, high = bootstrap_interval(
+        np.stack([values, values + 1], axis=1), rng=np.random.default_rng(0)
+    )
+    assert low[1] - low[0] == pytest.approx(1)
+    assert high[1] - high[0] == pytest.approx(1)
+
+
+def test_interval_refuses_what_has_no_mean():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="finite"):
+        bootstrap_interval(np.array([0.1, np.nan]), rng=rng)
+    with pytest.raises(ValueError, match="at least one query"):
+        bootstrap_interval(np.zeros((0, 2)), rng=rng)
+    with pytest.raises(ValueError, match="level"):
+        bootstrap_interval(np.zeros(2), rng=rng, level=95)
 
 
 def by_scipy(differences, **options):
@@ -157,3 +202,10 @@ def test_what_has_no_test_is_refused():
     for wrong in ([0.1, 1.2], [-0.1], [np.nan], [[0.1]]):
         with pytest.raises(ValueError, match="between 0 and 1"):
             holm(np.array(wrong))
+
+
+def test_a_difference_counts_below_five_percent_after_holm():
+    p = np.array([0.01, 0.02, 0.04])
+    assert differs(holm(p)).tolist() == [True, True, True]
+    assert differs(holm(np.append(p, 0.9))).tolist() == [True, False, False, False]
+    assert not differs(np.nan)
