@@ -35,7 +35,7 @@ def threshold(
 
     Example: `mmgap threshold --encoder mini-clip --false-positive-rate 0.001`
     """
-    from mmgap.scores.threshold import check_target
+    from mmgap.scores.thresholds import check_target
     from mmgap.strategies import threshold_table
 
     if (precision is None) == (false_positive_rate is None):

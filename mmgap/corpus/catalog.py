@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, ClassVar
 
+from mmgap._toml import read_rows
 from mmgap.errors import CorpusError
 
 _FILE = Path(__file__).with_name("catalog.toml")
@@ -26,6 +25,8 @@ class CorpusFacts:
     ``by_hand`` says how to get it where mmgap does not, ``main_score`` what its publishers report,
     ``notes`` its traps.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     id: str
     title: str
@@ -98,46 +99,13 @@ def load_catalog(path: Path) -> tuple[CorpusFacts, ...]:
 
     A CorpusError names file, corpus and key.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        msg = f"{path} is no TOML: {error}"
-        raise CorpusError(msg) from error
-    tables = content.get("source")
-    if set(content) != {"source"} or not isinstance(tables, list):
-        msg = f"{path} holds {sorted(content)} at its top; expected [[source]] tables only"
-        raise CorpusError(msg)
-    found: dict[str, CorpusFacts] = {}
-    for table in tables:
-        if not isinstance(table, dict):
-            msg = f"{path} holds {table!r} as a source; expected a table"
+    found = read_rows(path, "source", CorpusFacts, CorpusError)
+    for facts in found:
+        digits = set(facts.revision) <= set("0123456789abcdef") and len(facts.revision) >= 7
+        if facts.revision and not (facts.hub and digits):
+            msg = (
+                f"{path}, source {facts.id!r}: 'revision' is {facts.revision!r}; expected a "
+                "commit's digits, with a hub"
+            )
             raise CorpusError(msg)
-        facts = _read(table, str(path))
-        if facts.id in found:
-            msg = f"{path}: corpus {facts.id!r} stands there twice; keep one"
-            raise CorpusError(msg)
-        found[facts.id] = facts
-    return tuple(found.values())
-
-
-def _read(table: dict[str, Any], path: str) -> CorpusFacts:
-    where = f"{path}, corpus {table.get('id', '(without id)')!r}"
-    hints = get_type_hints(CorpusFacts)
-    if unknown := [key for key in table if key not in hints]:
-        msg = f"{where}: unknown key {unknown[0]!r}; the known keys are {', '.join(hints)}"
-        raise CorpusError(msg)
-    needed = [each.name for each in fields(CorpusFacts) if each.default is MISSING]
-    if missing := [key for key in needed if key not in table]:
-        msg = f"{where}: key {missing[0]!r} is missing; every corpus needs {', '.join(needed)}"
-        raise CorpusError(msg)
-    for key, value in table.items():
-        expected = next((each for each in get_args(hints[key]) if each is not NoneType), hints[key])
-        if type(value) is not expected or (expected is int and value < 1):
-            msg = f"{where}: {key!r} is {value!r}; expected {expected.__name__}"
-            raise CorpusError(msg)
-    facts = CorpusFacts(**table)
-    digits = set(facts.revision) <= set("0123456789abcdef") and len(facts.revision) >= 7
-    if facts.revision and not (facts.hub and digits):
-        msg = f"{where}: 'revision' is {facts.revision!r}; expected a commit's digits, with a hub"
-        raise CorpusError(msg)
-    return facts
+    return found

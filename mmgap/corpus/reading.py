@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn, ParamSpec, TypeVar, get_args
+from typing import IO, TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, get_args
 
 from mmgap.corpus.images import ImageFile, ParquetImage, child_of, open_parquet
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
@@ -35,12 +35,7 @@ TABLE_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
 
 TREC_SUFFIXES = (".tsv", ".txt", ".trec", ".qrels")
 
-_CHUNK = 1 << 20
-_LONGEST_ITEM = 64 << 20
-"""An item of an array that is not complete after so many characters is taken for damage."""
-
 _PARQUET_ROWS = 1024
-_JSON_BLANKS = re.compile(r"[ \t\r\n]*")
 _WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 _COLUMNS = {
@@ -154,9 +149,8 @@ def made(
 def read_records(path: Path, rejects: Rejects, columns: Sequence[str] | None = None) -> Rows:
     r"""Yield the records of a file with their names, by its suffix one of ``TABLE_SUFFIXES``.
 
-    JSON lines, one JSON array (read piece by piece: such a file may have hundreds of megabytes),
-    CSV and TSV with a header line (an empty cell is ``None``), or Parquet, of which a cell with an
-    image becomes a ``ParquetImage`` and ``columns`` may choose.
+    JSON lines, one JSON array, CSV and TSV with a header line (an empty cell is ``None``), or
+    Parquet, of which a cell with an image becomes a ``ParquetImage`` and ``columns`` may choose.
 
     >>> path = getfixture("tmp_path") / "documents.csv"
     >>> _ = path.write_text('id,text\nd1,"black, and a cat"\nd2,')
@@ -194,58 +188,23 @@ def _json_lines(path: Path, rejects: Rejects) -> Rows:
 
 
 def _json_array(path: Path, rejects: Rejects) -> Rows:
-    for number, record in enumerate(_array_items(path), start=1):
+    try:
+        with _open(path, errors="strict") as handle:
+            content = json.load(handle)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, MmgapError):
+            raise
+        msg = f"{path} is no whole JSON array ({error}); fetch it again"
+        raise CorpusError(msg) from error
+    if not isinstance(content, list):
+        msg = f"{path} holds {_shorten(repr(content))}; expected a JSON array [{{...}}, {{...}}]"
+        raise CorpusError(msg)
+    for number, record in enumerate(content, start=1):
         where = f"{path.name} item {number}"
         if isinstance(record, dict):
             yield where, record
         else:
             rejects.add(where, f"expected a JSON object, got {_shorten(repr(record))}")
-
-
-def _array_items(path: Path) -> Iterator[Any]:
-    decode = json.JSONDecoder().raw_decode
-    marks = {"start": {"[": "first"}, "first": {"]": "end"}, "next": {",": "item", "]": "end"}}
-    state, number = "start", 0
-    with _open(path, errors="strict") as handle:
-        buffer, at, more = "", 0, True
-        while more:
-            try:
-                chunk = handle.read(_CHUNK)
-            except UnicodeDecodeError as error:
-                _refuse_array(path, number, f"bytes that are not UTF-8 ({error})")
-            buffer, at, more = buffer[at:] + chunk, 0, bool(chunk)
-            while (at := _past_blanks(buffer, at)) < len(buffer):
-                if buffer[at] in marks.get(state, {}):
-                    state, at = marks[state][buffer[at]], at + 1
-                    continue
-                if state not in {"first", "item"}:
-                    _refuse_array(path, number, _shorten(buffer[at:]))
-                try:
-                    item, end = decode(buffer, at)
-                except (ValueError, RecursionError) as error:
-                    unfinished = isinstance(error, ValueError) and more
-                    if unfinished and len(buffer) - at < _LONGEST_ITEM:
-                        break  # its end is still to be read
-                    _refuse_array(path, number, f"{error}: {_shorten(buffer[at:])}")
-                if end == len(buffer) and more:
-                    break  # a number may go on
-                yield item
-                state, at, number = "next", end, number + 1
-    if state != "end":
-        _refuse_array(path, number, "the end of the file")
-
-
-def _past_blanks(text: str, at: int) -> int:
-    found = _JSON_BLANKS.match(text, at)
-    return found.end() if found else at
-
-
-def _refuse_array(path: Path, number: int, found: str) -> NoReturn:
-    msg = (
-        f"{path} is no whole JSON array: after item {number} it holds {found}; expected "
-        "[{...}, {...}]. Fetch it again"
-    )
-    raise CorpusError(msg)
 
 
 def _cells(path: Path, rows: Iterator[tuple[str, list[str]]], rejects: Rejects) -> Rows:
@@ -535,11 +494,11 @@ class Parts:
     ``documents_in``, ``queries_in`` and ``qrels_in`` are what an error calls the three sources.
 
     >>> parts = Parts(Rejects("skip"))
-    >>> parts.add_documents([("line 1", Document("d1", "a black cat"))])
-    >>> parts.add_queries([("line 1", Query("q1", "cat")), ("line 2", Query("q2", "dog"))])
+    >>> parts.add_documents([("line 1", Document("d1", "a cat")), ("line 2", Document("d1", "x"))])
+    >>> parts.add_queries([("line 1", Query("q1", "cat"))])
     >>> parts.add_judgments([("line 1", Judgment("q1", "d1", 1))])
-    >>> parts.corpus("demo"), list(parts.rejects.skipped)
-    (Corpus('demo', 1 documents, 1 queries), ["query 'q2'"])
+    >>> parts.rejects.skipped
+    {'line 2': "document id 'd1' was used before; ids must be unique"}
     """
 
     rejects: Rejects

@@ -29,47 +29,25 @@ from mmgap.errors import CorpusError
 
 OTHERS_PER_QUERY = 10
 
-_Z = 1.959964  # of a normal distribution, 95 % of which lies within
-
-
-def interval_half_width(recall: float, n_query: int) -> float:
-    """Half width of the 95 % CI of a mean over queries, at most.
-
-    A query's recall is a number from 0 to 1, so its variance is at most ``recall (1 - recall)``,
-    which hits (0 or 1) reach.
-
-    >>> round(interval_half_width(0.3, 1000), 4), round(interval_half_width(0.3, 3241), 4)
-    (0.0284, 0.0158)
-    """
-    return _Z * (recall * (1 - recall) / n_query) ** 0.5
-
 
 def sample_words(n_query: int, of_queries: int | None, others: int, seed: int) -> list[str]:
-    """Say in lines what a sample of queries, with so many other documents, does to intervals.
+    """Say in lines what a sample of queries, with so many other documents, does to results.
 
-    >>> for line in sample_words(1000, 3241, 10_000, 0): print(line)
-    sample: 1,000 of 3,241 queries, drawn at random with seed 0; every document that is judged for
-    them is kept, with 10,000 others drawn at random
-    a smaller pool makes every search easier: no recall of the sample is one of the whole corpus
-    95 % CI of a mean over its queries, at most:
-      recall 10 %: +- 1.9 points; with all queries 1.0
-      recall 30 %: +- 2.8 points; with all queries 1.6
-      recall 50 %: +- 3.1 points; with all queries 1.7
+    A query's recall lies between 0 and 1, so its variance is at most 1/4.
     """
     of = "" if of_queries is None else f" of {of_queries:,}"
-    lines = [
+    return [
         f"sample: {n_query:,}{of} queries, drawn at random with seed {seed}; every document that "
         f"is judged for them is kept, with {others:,} others drawn at random",
         "a smaller pool makes every search easier: no recall of the sample is one of the whole "
         "corpus",
-        "95 % CI of a mean over its queries, at most:",
+        f"95 % CI of a mean over its queries: at most +- {_widest(n_query):.1f} points"
+        + ("" if of_queries is None else f"; with all queries {_widest(of_queries):.1f}"),
     ]
-    for recall in (0.1, 0.3, 0.5):
-        line = f"  recall {recall:.0%}: +- {100 * interval_half_width(recall, n_query):.1f} points"
-        if of_queries is not None:
-            line += f"; with all queries {100 * interval_half_width(recall, of_queries):.1f}"
-        lines.append(line.replace("%:", " %:"))
-    return lines
+
+
+def _widest(n_query: int) -> float:
+    return 100 * 1.959964 * (0.25 / n_query) ** 0.5
 
 
 @guarded

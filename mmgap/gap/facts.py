@@ -176,7 +176,7 @@ _ALL = (
     ),
     Measure(
         m.frechet, "FD", "squared Frechet distance of the two clouds", "sets", (0, 4),
-        "the two clouds differ more in place or in spread", _SETS, _HEUSEL, "heusel2017",
+        "the two clouds differ more in position or in spread", _SETS, _HEUSEL, "heusel2017",
         null="labels", basis=m.frechet_terms, of_basis=sum,
     ),
     Measure(

@@ -1,6 +1,9 @@
 """The scores of both modalities: where they lie and how to bring them onto one scale.
 
-``mmgap.scores.normalise`` and ``mmgap.scores.calibrate`` hold the estimators.
+``distributions`` compares them, ``normalise`` and ``calibrate`` hold the estimators,
+``reliability`` judges probabilities, ``thresholds`` says below which score to reject,
+``decomposition`` what a merge by raw score loses, and to what. Plain arrays in; relevance is bool,
+or a grade of 1 or more.
 """
 
 from __future__ import annotations
@@ -11,22 +14,19 @@ from typing import TYPE_CHECKING, Any
 from mmgap.scores.decomposition import CAUSES, MergeLoss, decompose_merge_loss
 from mmgap.scores.distributions import (
     QUANTILES,
+    FirstHit,
+    RankInflation,
     ScoreDistributions,
     ScoreSample,
     dominance,
     dominance_by_query,
-    dominance_over_relevant,
     ks_distance,
     modality_fraction,
     overlap,
+    rank_inflation,
     score_distributions,
+    wrong_modality,
 )
-from mmgap.scores.quantile_map import QuantileMap, quantile_map
-from mmgap.scores.rank_inflation import RankInflation, rank_inflation
-from mmgap.scores.relevance_by_score import RelevanceByScore, RelevanceShare, relevance_by_score
-from mmgap.scores.streaming import GRID_STEP, stream_score_distributions
-from mmgap.scores.wilson import wilson_interval
-from mmgap.scores.wrong_modality import FirstHit, wrong_modality
 
 if TYPE_CHECKING:
     from mmgap.scores import calibrate, normalise
@@ -34,22 +34,23 @@ if TYPE_CHECKING:
         CalibrationError,
         brier_score,
         calibration_error,
+        calibrator_transfer,
         reliability_table,
     )
-    from mmgap.scores.threshold import Threshold, find_threshold
-    from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
+    from mmgap.scores.thresholds import (
+        Threshold,
+        find_threshold,
+        threshold_curve,
+        threshold_transfer,
+    )
 
 __all__ = [
     "CAUSES",
-    "GRID_STEP",
     "QUANTILES",
     "CalibrationError",
     "FirstHit",
     "MergeLoss",
-    "QuantileMap",
     "RankInflation",
-    "RelevanceByScore",
-    "RelevanceShare",
     "ScoreDistributions",
     "ScoreSample",
     "Threshold",
@@ -60,44 +61,35 @@ __all__ = [
     "decompose_merge_loss",
     "dominance",
     "dominance_by_query",
-    "dominance_over_relevant",
     "find_threshold",
     "ks_distance",
     "modality_fraction",
     "normalise",
     "overlap",
-    "quantile_map",
     "rank_inflation",
-    "relevance_by_score",
     "reliability_table",
     "score_distributions",
-    "stream_score_distributions",
+    "threshold_curve",
     "threshold_transfer",
-    "wilson_interval",
     "wrong_modality",
 ]
 
 # These need scikit-learn or scipy.stats, which take seconds to import.
-_HOME = {
-    "CalibrationError": "reliability",
-    "Threshold": "threshold",
-    "brier_score": "reliability",
-    "calibration_error": "reliability",
-    "calibrator_transfer": "transfer",
-    "find_threshold": "threshold",
-    "reliability_table": "reliability",
-    "threshold_transfer": "transfer",
+_LATER = {
+    "reliability": (
+        *("CalibrationError", "brier_score", "calibration_error", "calibrator_transfer"),
+        "reliability_table",
+    ),
+    "thresholds": ("Threshold", "find_threshold", "threshold_curve", "threshold_transfer"),
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name in _HOME:
-        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in {"calibrate", "normalise"}:
-        value = import_module(f"{__name__}.{name}")
-    else:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    globals()[name] = value
-    return value
+    if name in {"calibrate", "normalise"}:
+        return import_module(f"{__name__}.{name}")
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.errors import MmgapError
-from mmgap.scores.distributions import _Leg, _two_legs
+from mmgap.scores.distributions import LegScores, two_legs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,17 +26,9 @@ _TIED = 1e-12  # scores closer than this have no order: rounding decides it
 class MergeLoss:
     """What the queries that one modality answers lose when both are merged by raw score.
 
-    Parameters
-    ----------
-    leg : str
-        The modality whose documents are relevant: ``text`` or ``image``.
-    k : int
-        Cut-off of the recall.
-    ceiling : ndarray of shape (n_query,)
-        Recall@k of each query in that modality's list alone, in [0, 1].
-    recall : mapping of tuple of str to ndarray of shape (n_query,)
-        Recall@k in the merged list after the named causes are removed, in the order of
-        :data:`CAUSES`; ``()`` is the raw merge. One entry for each of the eight sets.
+    ``leg`` is the modality whose documents are relevant. Arrays have one value a query: ``ceiling``
+    is recall@k in that modality's list alone, ``recall`` that of the merged list after the named
+    causes are removed, in the order of :data:`CAUSES`; ``()`` is the raw merge.
     """
 
     leg: str
@@ -46,30 +38,27 @@ class MergeLoss:
 
     @property
     def loss(self) -> np.ndarray:
-        """``ceiling`` less the recall of the raw merge; shape (n_query,)."""
+        """``ceiling`` minus the recall of the raw merge."""
         return self.ceiling - self.recall[()]
 
     def removed_alone(self, cause: str) -> np.ndarray:
-        """Recall won by removing one cause and nothing else; shape (n_query,)."""
+        """Recall won by removing one cause and nothing else."""
         return self.recall[(cause,)] - self.recall[()]
 
     def in_order(self, order: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Recall won by each cause when they are removed one after the other in this order."""
         won = {}
-        for place, cause in enumerate(order):
-            before, after = _named(order[:place]), _named(order[: place + 1])
+        for at, cause in enumerate(order):
+            before, after = _named(order[:at]), _named(order[: at + 1])
             won[cause] = self.recall[after] - self.recall[before]
         return won
 
     def parts(self) -> dict[str, np.ndarray]:
         """Split the loss of each query.
 
-        Returns
-        -------
-        parts : dict of str to ndarray of shape (n_query,)
-            For each cause what removing it wins, as a mean over all six orders (its Shapley value),
-            and ``unexplained``, what is lost with all three removed. They sum to :attr:`loss`.
-            A part below 0 means that removing the cause costs recall.
+        For each cause what removing it wins, as a mean over all six orders (its Shapley value),
+        and ``unexplained``, what is lost with all three removed. They sum to :attr:`loss`. A part
+        below 0 means that removing the cause costs recall.
         """
         orders = [self.in_order(order) for order in permutations(CAUSES)]
         parts = {cause: np.mean([won[cause] for won in orders], axis=0) for cause in CAUSES}
@@ -84,22 +73,11 @@ class MergeLoss:
     ) -> pd.DataFrame:
         """Tidy table with percentile bootstrap intervals over queries.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator or None, default None
-            None = ``default_rng(0)``.
-        level : float, default 0.95
-        n_resamples : int, default 2000
-
-        Returns
-        -------
-        table : DataFrame
-            Columns ``leg``, ``cause``, ``measure``, ``value``, ``ci_low``, ``ci_high``, ``n``. The
-            measures ``recall`` (of the ceiling, of the raw merge and of each set removed, named as
-            in ``offset + spread``), ``won alone`` and ``part`` are in units of recall;
-            ``fraction of loss`` is a part over the loss; they sum to 1. It is NaN where nothing
-            is lost, and its interval where more than a few resamples lose nothing is not to be
-            trusted: look at the parts instead.
+        Columns ``leg``, ``cause``, ``measure``, ``value``, ``ci_low``, ``ci_high``, ``n``. The
+        measures ``recall`` (of the ceiling, the raw merge and each set removed), ``won alone`` and
+        ``part`` are in units of recall; ``fraction of loss`` is a part over the loss, NaN where
+        nothing is lost; where more than a few resamples lose nothing its interval is not to be
+        trusted: look at the parts instead.
         """
         import pandas as pd
 
@@ -149,71 +127,34 @@ def decompose_merge_loss(
 ) -> dict[str, MergeLoss]:
     """Remove offset, spread and hubness from the scores, each in turn, and see what recall returns.
 
-    Parameters
-    ----------
-    text_scores : ndarray of shape (n_query, n_text)
-        Larger = more similar; NaN leaves a pair out.
-    image_scores : ndarray of shape (n_query, n_image)
-        Same queries, same order.
-    text_relevant : bool array of shape (n_query, n_text) or None
-    image_relevant : bool array of shape (n_query, n_image) or None
-    reference_text_scores : ndarray of shape (n_bank, n_text)
-        Scores of calibration queries with the same texts. All that is removed is estimated from
-        the bank, never from the queries that are judged, and without judgments.
-    reference_image_scores : ndarray of shape (n_bank, n_image)
-    k : int, default 1
-        Cut-off of the recall.
-    n_neighbours : int, default 16
-        Bank scores that the hubness of a document is a mean of; all of them where there are fewer.
-
-    Returns
-    -------
-    losses : dict of str to MergeLoss
-        ``image`` for the queries that an image answers, with relevant texts left out of the merged
-        list; ``text`` for the other direction. A modality without relevant documents is missing.
-
-    Raises
-    ------
-    MmgapError
-        If shapes disagree, a score is infinite, nothing is relevant, a document has no bank score,
-        or ``k`` or ``n_neighbours`` is less than 1.
-
-    Notes
-    -----
-    With mean m and standard deviation s of a modality's bank scores:
+    Arrays as in :mod:`mmgap.scores.distributions`; the reference scores are those of calibration
+    queries with the same documents. All that is removed is estimated from them, without judgments,
+    never from the queries that are judged. One :class:`MergeLoss` for each modality that answers
+    queries; relevant documents of the other one are left out of the merged list. With mean m and
+    standard deviation s of a modality's reference scores:
 
     * offset removed: its scores are shifted by (mean of both m) - m;
     * spread removed: its scores are scaled about m by r / s, r the root mean square of both s;
-    * hubness removed: each document's score is lowered by the mean of its 16 largest bank scores,
-      less the mean of that over the modality, so that m stays. This is the correction of NNN [1]_
-      with alpha 1, centred within each modality.
+    * hubness removed: each document's score is lowered by the mean of its ``n_neighbours`` largest
+      reference scores, minus the mean of that over the modality, so that m stays: NNN (Chowdhury et
+      al., EMNLP 2024) with alpha 1, centred within each modality.
 
-    Where several are removed, hubness goes first and s is that of the corrected bank. Recall is the
-    expected one over orders of tied scores (closer than 1e-12). Both lists being merged in full, it
-    counts a document of the one modality against all of the other.
-
-    What it means: a large part of the offset says that subtracting two means would do; a large part
-    of the spread says that it would not. What is unexplained is lost to documents of the other
-    modality that stand higher even on a common scale. It can be negative, because removing hubness
-    changes the order within a modality too and can lift recall above the ceiling. Parts are exact
+    Where several are removed, hubness goes first and s is that of the corrected scores. Recall is
+    the expected one over orders of tied scores (closer than 1e-12). A large part of the offset says
+    that subtracting two means would do, a large part of the spread that it would not. What is
+    unexplained is lost to documents of the other modality that rank higher even on a common scale;
+    it can be negative, because removing hubness can lift recall above the ceiling. Parts are exact
     accounts of this sequence of maps, not of causes in the encoder.
 
-    References
-    ----------
-    .. [1] Chowdhury et al., "Nearest Neighbor Normalization Improves Multimodal Retrieval",
-       EMNLP 2024, Sec. 3.
-    .. [2] Shapley, "A Value for n-Person Games", 1953.
-
-    Examples
-    --------
-    Texts score 0.5 higher than images, and nothing else differs: the offset loses everything.
+    Texts score 99 higher than images, and nothing else differs: the offset loses everything.
 
     >>> rng = np.random.default_rng(0)
-    >>> bank, scores, relevant = rng.normal(size=(50, 20)), rng.normal(size=(20, 20)), np.eye(20)
+    >>> reference, scores = rng.normal(size=(50, 20)), rng.normal(size=(20, 20))
+    >>> relevant = np.eye(20)
     >>> image = scores + 9 * relevant
     >>> losses = decompose_merge_loss(
-    ...     scores + 99, image, image_relevant=relevant, reference_text_scores=bank + 99,
-    ...     reference_image_scores=bank,
+    ...     scores + 99, image, image_relevant=relevant, reference_text_scores=reference + 99,
+    ...     reference_image_scores=reference,
     ... )
     >>> {cause: float(part.mean().round(3)) for cause, part in losses["image"].parts().items()}
     {'offset': 1.0, 'spread': 0.0, 'hubness': 0.0, 'unexplained': 0.0}
@@ -221,17 +162,17 @@ def decompose_merge_loss(
     if k < 1 or n_neighbours < 1:
         msg = f"k and n_neighbours must be at least 1; got {k} and {n_neighbours}"
         raise MmgapError(msg)
-    text, image = _two_legs(text_scores, image_scores, text_relevant, image_relevant)
-    banks = _two_legs(reference_text_scores, reference_image_scores, None, None)
-    for leg, bank in zip((text, image), banks, strict=True):
-        if leg.scores.shape[1] != bank.scores.shape[1]:
+    text, image = two_legs(text_scores, image_scores, text_relevant, image_relevant)
+    references = two_legs(reference_text_scores, reference_image_scores)
+    for leg, reference in zip((text, image), references, strict=True):
+        if leg.scores.shape[1] != reference.scores.shape[1]:
             msg = (
-                f"reference_{leg.name}_scores {bank.scores.shape} must hold the same documents, in "
-                f"the same order, as {leg.name}_scores {leg.scores.shape}"
+                f"reference_{leg.name}_scores {reference.scores.shape} must hold the same "
+                f"documents, in the same order, as {leg.name}_scores {leg.scores.shape}"
             )
             raise MmgapError(msg)
-    hubness = [_hubness(bank, n_neighbours) for bank in banks]
-    maps = {chosen: _maps(chosen, banks, hubness) for chosen in _SETS}
+    hubness = [_hubness(reference, n_neighbours) for reference in references]
+    maps = {chosen: _maps(chosen, references, hubness) for chosen in _SETS}
     found = {}
     for own, other, swap in ((text, image, 1), (image, text, -1)):
         both = {chosen: legs[::swap] for chosen, legs in maps.items()}
@@ -255,17 +196,17 @@ class _Map:
     shift: float
 
 
-def _hubness(bank: _Leg, n_neighbours: int) -> np.ndarray:
-    """Mean of each document's largest bank scores, less the mean of that; shape (n_doc,)."""
-    scores = np.where(np.isnan(bank.scores), -np.inf, bank.scores.astype(np.float64))
+def _hubness(reference: LegScores, n_neighbours: int) -> np.ndarray:
+    """Mean of each document's largest reference scores, minus the mean of that; shape (n_doc,)."""
+    scores = np.where(np.isnan(reference.scores), -np.inf, reference.scores.astype(np.float64))
     n = min(n_neighbours, len(scores))
     largest = np.partition(scores, len(scores) - n, axis=0)[len(scores) - n :]
     filled = np.isfinite(largest)
     n_filled = filled.sum(axis=0)
     if not n_filled.all():
         msg = (
-            f"{bank.name} {int(n_filled.argmin())} has no score in reference_{bank.name}_scores; "
-            "give it one or leave the document out"
+            f"{reference.name} {int(n_filled.argmin())} has no score in "
+            f"reference_{reference.name}_scores; give it one or leave the document out"
         )
         raise MmgapError(msg)
     hubness = np.where(filled, largest, 0).sum(axis=0) / n_filled
@@ -273,16 +214,16 @@ def _hubness(bank: _Leg, n_neighbours: int) -> np.ndarray:
 
 
 def _maps(
-    chosen: tuple[str, ...], banks: tuple[_Leg, _Leg], hubness: list[np.ndarray]
+    chosen: tuple[str, ...], references: tuple[LegScores, LegScores], hubness: list[np.ndarray]
 ) -> list[_Map]:
     """Map the scores of texts and of images as removing the chosen causes does."""
     removed = hubness if "hubness" in chosen else [None, None]
     scores = [
-        bank.scores if hub is None else bank.scores - hub
-        for bank, hub in zip(banks, removed, strict=True)
+        reference.scores if hub is None else reference.scores - hub
+        for reference, hub in zip(references, removed, strict=True)
     ]
-    means = [np.nanmean(bank, dtype=np.float64) for bank in scores]
-    sds = [np.nanstd(bank, dtype=np.float64) for bank in scores]
+    means = [np.nanmean(reference, dtype=np.float64) for reference in scores]
+    sds = [np.nanstd(reference, dtype=np.float64) for reference in scores]
     common_sd = np.sqrt((sds[0] ** 2 + sds[1] ** 2) / 2)
     # Without any spread there is nothing to scale.
     scaled = "spread" in chosen and min(sds) > 0
@@ -296,29 +237,29 @@ def _maps(
 
 
 def _merge_loss(
-    own: _Leg, other: _Leg, maps: Mapping[tuple[str, ...], list[_Map]], k: int
+    own: LegScores, other: LegScores, maps: Mapping[tuple[str, ...], list[_Map]], k: int
 ) -> MergeLoss | None:
     relevant = own.of_relevant()
     queries = np.flatnonzero(~np.isnan(relevant).all(axis=1))
     if len(queries) == 0:
         return None
     own_scores = own.scores[queries].astype(np.float64)
-    rivals = other.of_rivals()[queries].astype(np.float64)
-    places = _relevant_places(~np.isnan(relevant[queries]))
-    ceiling = _recall(own_scores, None, places, [_Map(None, 1, 0)] * 2, k)
+    others = other.of_others()[queries].astype(np.float64)
+    positions = _relevant_positions(~np.isnan(relevant[queries]))
+    ceiling = _recall(own_scores, None, positions, [_Map(None, 1, 0)] * 2, k)
     recall = {}
     # Subtracting hubness is the costly part: once for each of the two, not for each of the eight.
     for remove in (False, True):
         chosen_sets = [chosen for chosen in _SETS if ("hubness" in chosen) == remove]
         own_hub, other_hub = (leg.hubness for leg in maps[chosen_sets[0]])
         left = own_scores if own_hub is None else own_scores - own_hub
-        right = rivals if other_hub is None else rivals - other_hub
+        right = others if other_hub is None else others - other_hub
         for chosen in chosen_sets:
-            recall[chosen] = _recall(left, right, places, maps[chosen], k)
+            recall[chosen] = _recall(left, right, positions, maps[chosen], k)
     return MergeLoss(own.name, k, ceiling, {chosen: recall[chosen] for chosen in _SETS})
 
 
-def _relevant_places(relevant: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _relevant_positions(relevant: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows and columns of the relevant documents, one of each query at a time."""
     row, column = np.nonzero(relevant)
     nth = np.arange(len(row)) - np.searchsorted(row, row, side="left")
@@ -327,8 +268,8 @@ def _relevant_places(relevant: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]
 
 def _recall(
     own: np.ndarray,
-    rivals: np.ndarray | None,
-    places: list[tuple[np.ndarray, np.ndarray]],
+    others: np.ndarray | None,
+    positions: list[tuple[np.ndarray, np.ndarray]],
     maps: list[_Map],
     k: int,
 ) -> np.ndarray:
@@ -339,17 +280,17 @@ def _recall(
     """
     found = np.zeros(len(own))
     n_relevant = np.zeros(len(own))
-    for row, column in places:
+    for row, column in positions:
         of_rows = slice(None) if len(row) == len(own) else row
         score = maps[0].slope * own[row, column] + maps[0].shift
         above, not_below = np.zeros(len(row)), np.zeros(len(row))
-        for scores, leg in zip((own, rivals), maps, strict=True):
+        for scores, leg in zip((own, others), maps, strict=True):
             if scores is None:
                 continue
             high, low = ((score + d - leg.shift) / leg.slope for d in (_TIED, -_TIED))
             above += np.count_nonzero(scores[of_rows] > high[:, None], axis=1)
             not_below += np.count_nonzero(scores[of_rows] >= low[:, None], axis=1)
-        # The tied documents, itself among them, fill the places after those above in any order.
+        # The tied documents, itself among them, fill the positions after those above in any order.
         found[row] += np.clip((k - above) / np.maximum(not_below - above, 1), 0, 1)
         n_relevant[row] += 1
     return found / n_relevant

@@ -1,7 +1,10 @@
 """Where the scores of texts and of images lie for the same queries.
 
-Scores come as one matrix per modality, one row per query. NaN marks a pair to leave out, such as a
-query that is itself one of the texts.
+Scores come as one matrix per modality, (n_query, n_text) and (n_query, n_image), one row for each
+query, in the same order; larger = more similar. NaN marks a pair to leave out, such as a query that
+is itself one of the texts. Relevance is a matrix of the same shape, bools or grades of which 1 and
+more are relevant; None where it is not known. Infinite scores, empty samples and shapes that
+disagree raise :class:`~mmgap.errors.MmgapError`.
 """
 
 from __future__ import annotations
@@ -21,21 +24,16 @@ if TYPE_CHECKING:
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """Quantiles that :class:`ScoreSample` holds."""
 
+COMPARISONS = (
+    *("overlap", "ks", "dominance"),
+    *("text_beats_relevant_image", "image_beats_relevant_text"),
+)
+"""Numbers of :class:`ScoreDistributions` that compare the two modalities."""
+
 
 @dataclass(frozen=True)
 class ScoreSample:
-    """One sample of scores in numbers.
-
-    Parameters
-    ----------
-    n : int
-    mean, sd : float
-        ``sd`` divides by n.
-    quantiles : ndarray of shape (7,)
-        At :data:`QUANTILES`, interpolated linearly.
-    counts : ndarray of shape (n_bin,)
-        Histogram on the bins shared by all samples.
-    """
+    """One sample in numbers: ``sd`` over n, quantiles at :data:`QUANTILES`, a histogram."""
 
     n: int
     mean: float
@@ -48,22 +46,13 @@ class ScoreSample:
 class ScoreDistributions:
     """Query-text and query-image scores side by side.
 
-    Parameters
-    ----------
-    edges : ndarray of shape (n_bin + 1,)
-        Bins of all histograms, of equal width over the range of all scores.
-    samples : mapping of str to ScoreSample
-        ``text`` and ``image``; also ``text relevant`` and ``image relevant`` where it is known
-        which documents are relevant.
-    overlap : float
-        As in :func:`overlap`; 1 = the two histograms coincide.
-    ks : float
-        As in :func:`ks_distance`; 0 = the two samples coincide.
-    dominance : float
-        As in :func:`dominance`; 0.5 = no modality scores higher.
-    text_beats_relevant_image, image_beats_relevant_text : float
-        As in :func:`dominance_over_relevant`, both ways, among the documents of the other modality
-        that are not relevant; NaN where that cannot be known.
+    ``edges`` are the bins of all histograms, of equal width over the range of all scores.
+    ``samples`` are ``text`` and ``image``, and ``text relevant`` and ``image relevant`` where
+    these are known. ``overlap``, ``ks`` and ``dominance`` are those of the functions below, over
+    all pairs. ``text_beats_relevant_image`` is the probability that a random non-relevant text
+    scores higher than the relevant image of the same query, as a mean over queries, equal scores
+    counting one half; NaN where that cannot be known. Pooled numbers also compare scores of
+    different queries, which no ranking ever does; this one does not.
     """
 
     edges: np.ndarray
@@ -75,10 +64,7 @@ class ScoreDistributions:
     image_beats_relevant_text: float
 
     def to_frame(self) -> pd.DataFrame:
-        """Tidy table with the columns ``sample``, ``measure`` and ``value``, histograms left out.
-
-        The sample of a number that compares the two is ``text against image``.
-        """
+        """Tidy table of ``sample``, ``measure`` and ``value``, histograms left out."""
         import pandas as pd
 
         rows: list[tuple[str, str, float]] = []
@@ -88,16 +74,7 @@ class ScoreDistributions:
                 (name, f"q{100 * level:02.0f}", float(value))
                 for level, value in zip(QUANTILES, sample.quantiles, strict=True)
             ]
-        rows += [
-            ("text against image", measure, getattr(self, measure))
-            for measure in (
-                "overlap",
-                "ks",
-                "dominance",
-                "text_beats_relevant_image",
-                "image_beats_relevant_text",
-            )
-        ]
+        rows += [("text against image", measure, getattr(self, measure)) for measure in COMPARISONS]
         return pd.DataFrame(rows, columns=["sample", "measure", "value"])
 
 
@@ -111,149 +88,66 @@ def score_distributions(
 ) -> ScoreDistributions:
     """Compare the scores that queries give to texts with those they give to images.
 
-    Parameters
-    ----------
-    text_scores : ndarray of shape (n_query, n_text)
-        Larger = more similar; NaN where a pair is to be left out.
-    image_scores : ndarray of shape (n_query, n_image)
-        Same queries, same order.
-    text_relevant : bool array of shape (n_query, n_text) or None
-        Which texts answer which query.
-    image_relevant : bool array of shape (n_query, n_image) or None
-    bins : int, default 100
-
-    Returns
-    -------
-    distributions : ScoreDistributions
-        ``text`` and ``image`` hold all scores, the relevant ones among them.
-
-    Raises
-    ------
-    MmgapError
-        If a leg has no score, a score is infinite, or shapes disagree.
-
-    Examples
-    --------
     >>> text, image = np.array([[0.7, 0.8], [0.6, 0.9]]), np.array([[0.2, 0.3], [0.1, 0.4]])
-    >>> found = score_distributions(text, image, image_relevant=np.eye(2, dtype=bool))
+    >>> found = score_distributions(text, image, image_relevant=np.eye(2))
     >>> found.dominance, found.overlap, found.text_beats_relevant_image
     (1.0, 0.0, 1.0)
     """
-    text, image = _two_legs(text_scores, image_scores, text_relevant, image_relevant)
-    samples = {"text": text.sample(), "image": image.sample()}
+    text, image = two_legs(text_scores, image_scores, text_relevant, image_relevant)
+    samples = {leg.name: _sample(leg.name, leg.scores) for leg in (text, image)}
     edges = _shared_bins(samples["text"], samples["image"], bins)
-    samples |= {
-        f"{leg.name} relevant": leg.relevant_sample()
-        for leg in (text, image)
-        if leg.relevant is not None and len(leg.relevant_sample())
-    }
+    for leg in (text, image):
+        known = leg.scores[leg.relevant] if leg.relevant is not None else leg.scores[:0]
+        if not np.isnan(known).all():
+            samples[f"{leg.name} relevant"] = _sample(leg.name, known)
     return ScoreDistributions(
         edges=edges,
         samples={name: _describe(sample, edges) for name, sample in samples.items()},
         overlap=overlap(samples["text"], samples["image"], bins=edges),
         ks=ks_distance(samples["text"], samples["image"]),
         dominance=dominance(samples["text"], samples["image"]),
-        text_beats_relevant_image=_wrong_beats_relevant(text, image),
-        image_beats_relevant_text=_wrong_beats_relevant(image, text),
+        text_beats_relevant_image=_beats_relevant(text, image),
+        image_beats_relevant_text=_beats_relevant(image, text),
     )
 
 
 def overlap(
     text_scores: np.ndarray, image_scores: np.ndarray, *, bins: int | np.ndarray = 100
 ) -> float:
-    """Area that the histograms of two samples share.
+    """Area that the histograms of two samples share: sum over bins of the smaller fraction.
 
-    Parameters
-    ----------
-    text_scores, image_scores : ndarray of any shape
-        NaN is left out.
-    bins : int or ndarray of shape (n_bin + 1,), default 100
-        Number of bins of equal width over the range of both samples, or their edges.
+    In [0, 1]; larger = more alike. Wide bins raise it, small samples lower it: compare at equal
+    bins and sizes. Inman and Bradley, Communications in Statistics 1989.
 
-    Returns
-    -------
-    overlap : float
-        Sum over bins of the smaller of the two shares, in [0, 1]; larger = more alike, 1 = same
-        histogram. Wide bins raise it, small samples lower it: compare at equal bins and sizes.
-
-    Raises
-    ------
-    MmgapError
-        If a sample is empty or holds an infinite score.
-
-    References
-    ----------
-    .. [1] Inman and Bradley, "The Overlapping Coefficient as a Measure of Agreement Between
-       Probability Distributions", Communications in Statistics 1989.
-
-    Examples
-    --------
     >>> overlap(np.array([0.0, 1.0]), np.array([1.0, 2.0]), bins=2)
     0.5
     """
     text, image = _sample("text", text_scores), _sample("image", image_scores)
     edges = _shared_bins(text, image, bins)
-    shares = [_histogram(sample, edges) / sample.size for sample in (text, image)]
-    return float(np.minimum(*shares).sum())
+    fractions = [np.histogram(sample, edges)[0] / sample.size for sample in (text, image)]
+    return float(np.minimum(*fractions).sum())
 
 
 def ks_distance(text_scores: np.ndarray, image_scores: np.ndarray) -> float:
-    """Kolmogorov-Smirnov statistic of two samples.
+    """Kolmogorov-Smirnov statistic: largest difference between the cumulative fractions.
 
-    Parameters
-    ----------
-    text_scores, image_scores : ndarray of any shape
-        NaN is left out.
+    In [0, 1]; larger = further apart, 1 = a threshold separates them. Blind to how far apart.
+    Unchanged by any increasing map.
 
-    Returns
-    -------
-    distance : float
-        Largest difference between the two cumulative shares, in [0, 1]; larger = further apart,
-        1 = a threshold separates them. Blind to how far apart. Unchanged by any increasing map.
-
-    Raises
-    ------
-    MmgapError
-        If a sample is empty or holds an infinite score.
-
-    Examples
-    --------
     >>> ks_distance(np.array([0.5, 0.6]), np.array([0.1, 0.5]))
     0.5
     """
     text, image = _sample("text", text_scores), _sample("image", image_scores)
     at = np.concatenate([text, image])
-    shares = [np.searchsorted(sample, at, side="right") / sample.size for sample in (text, image)]
-    return float(np.abs(shares[0] - shares[1]).max())
+    below = [np.searchsorted(sample, at, side="right") / sample.size for sample in (text, image)]
+    return float(np.abs(below[0] - below[1]).max())
 
 
 def dominance(text_scores: np.ndarray, image_scores: np.ndarray) -> float:
-    """Chance that a random text score exceeds a random image score.
+    """Probability that a random text score exceeds a random image score, ties counting one half.
 
-    Parameters
-    ----------
-    text_scores, image_scores : ndarray of any shape
-        NaN is left out.
-
-    Returns
-    -------
-    chance : float
-        In [0, 1], equal scores counting one half; 0.5 = neither is higher, 1 = every text lies
-        above every image. The area under the ROC curve of telling texts from images by score.
-        Unchanged by any increasing map.
-
-    Raises
-    ------
-    MmgapError
-        If a sample is empty or holds an infinite score.
-
-    References
-    ----------
-    .. [1] Mann and Whitney, Annals of Mathematical Statistics 1947.
-
-    Examples
-    --------
-    Of the four pairs the text wins three and ties one.
+    In [0, 1]; 0.5 = neither is higher. The area under the ROC curve of telling texts from images by
+    score (Mann and Whitney 1947). Unchanged by any increasing map.
 
     >>> dominance(np.array([0.5, 0.6]), np.array([0.1, 0.5]))
     0.875
@@ -265,113 +159,28 @@ def dominance(text_scores: np.ndarray, image_scores: np.ndarray) -> float:
 
 
 def dominance_by_query(text_scores: np.ndarray, image_scores: np.ndarray) -> np.ndarray:
-    """:func:`dominance` of each query's own scores.
+    """:func:`dominance` of each query's own scores; NaN where a query lacks texts or images.
 
-    Parameters
-    ----------
-    text_scores : ndarray of shape (n_query, n_text)
-        NaN leaves a pair out.
-    image_scores : ndarray of shape (n_query, n_image)
-        Same queries, same order.
-
-    Returns
-    -------
-    chance : ndarray of shape (n_query,)
-        In [0, 1]; NaN where a query lacks texts or images.
-
-    Raises
-    ------
-    MmgapError
-        If there is not one row for each query on both sides, or a score is infinite.
-
-    Examples
-    --------
     >>> dominance_by_query(np.array([[0.5, 0.6], [0.1, 0.1]]), np.array([[0.1, 0.5], [0.2, 0.3]]))
     array([0.875, 0.   ])
     """
-    if len(text_scores) != len(image_scores):
-        msg = (
-            f"scores {text_scores.shape} and {image_scores.shape} must have one row for each "
-            "query, the same ones"
-        )
-        raise MmgapError(msg)
+    text, image = two_legs(text_scores, image_scores)
     return np.array(
         [
-            np.nan if np.isnan(text).all() or np.isnan(image).all() else dominance(text, image)
-            for text, image in zip(text_scores, image_scores, strict=True)
+            np.nan if np.isnan(of_text).all() or np.isnan(of_image).all()
+            else dominance(of_text, of_image)
+            for of_text, of_image in zip(text.scores, image.scores, strict=True)
         ]
-    )
-
-
-def dominance_over_relevant(
-    text_scores: np.ndarray, image_scores: np.ndarray, image_relevant: np.ndarray
-) -> float:
-    """Chance that a random text scores higher than the relevant image of the same query.
-
-    Parameters
-    ----------
-    text_scores : ndarray of shape (n_query, n_text)
-        NaN leaves a pair out: the query itself, or texts that are relevant too.
-    image_scores : ndarray of shape (n_query, n_image)
-    image_relevant : bool array of shape (n_query, n_image)
-
-    Returns
-    -------
-    chance : float
-        Mean of :func:`dominance` over the queries that have a text and a relevant image. In
-        [0, 1]; larger = more texts stand before the right image. Exchange the modalities for the
-        other direction.
-
-    Raises
-    ------
-    MmgapError
-        If no query has both, a score is infinite, or shapes disagree.
-
-    Notes
-    -----
-    ``dominance(text_scores, image_scores[image_relevant])`` pools the queries instead and so
-    compares scores that no ranking ever compares; it differs where queries differ in level.
-
-    Examples
-    --------
-    The first query's image beats one of two texts, the second's beats none.
-
-    >>> text, image = np.array([[0.1, 0.9], [0.8, 0.9]]), np.array([[0.5, 0.0], [0.0, 0.5]])
-    >>> dominance_over_relevant(text, image, np.eye(2, dtype=bool))
-    0.75
-    """
-    text = _Leg("text", text_scores, None)
-    image = _Leg("image", image_scores, image_relevant)
-    chance = dominance_by_query(text.scores, image.of_relevant())
-    if np.isnan(chance).all():
-        msg = "no query has both a text score and the score of a relevant image"
-        raise MmgapError(msg)
-    return float(np.nanmean(chance))
+    )  # fmt: skip
 
 
 def modality_fraction(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.ndarray:
-    """Share of one modality among the first k hits of each query.
+    """Fraction of one modality among the first k hits of each query, shape (n_query,).
 
-    Parameters
-    ----------
-    legs : str array of shape (n_query, depth)
-        The leg that each hit came from, best hit first; an empty string marks an empty place.
-    leg : str, default "text"
-    k : int, default 10
+    ``legs``, of shape (n_query, depth), names the leg of each hit, best first; an empty string
+    marks an empty rank. Compare with the fraction of the modality in the pool. NaN where a query
+    has no hit. The order of tied hits is taken as given.
 
-    Returns
-    -------
-    share : ndarray of shape (n_query,)
-        In [0, 1]; compare with the share of the modality in the pool. NaN where a query has no
-        hit. The order of tied hits is taken as given.
-
-    Raises
-    ------
-    MmgapError
-        If ``legs`` does not have two axes, or ``k`` is less than 1.
-
-    Examples
-    --------
     >>> modality_fraction(np.array([["text", "text", "image"], ["image", "", ""]]), k=2)
     array([1., 0.])
     """
@@ -381,11 +190,90 @@ def modality_fraction(legs: np.ndarray, leg: str = "text", k: int = 10) -> np.nd
         raise MmgapError(msg)
     top = legs[:, :k]
     filled = (top != "").sum(axis=1)
-    share = (top == leg).sum(axis=1) / np.maximum(filled, 1)
-    return np.where(filled > 0, share, np.nan)
+    fraction = (top == leg).sum(axis=1) / np.maximum(filled, 1)
+    return np.where(filled > 0, fraction, np.nan)
 
 
-class _Leg:
+@dataclass(frozen=True)
+class RankInflation:
+    """Ranks of the best relevant document of each query, from 1; NaN where there is none.
+
+    ``own_rank`` is that in the list of its own modality, ``merged_rank`` that in the list of all
+    texts and images by raw score.
+    """
+
+    own_rank: np.ndarray
+    merged_rank: np.ndarray
+
+    @property
+    def inflation(self) -> np.ndarray:
+        """``merged_rank / own_rank``, at least 1; larger = pushed further down."""
+        return self.merged_rank / self.own_rank
+
+
+def rank_inflation(
+    text_scores: np.ndarray,
+    image_scores: np.ndarray,
+    text_relevant: np.ndarray | None = None,
+    image_relevant: np.ndarray | None = None,
+) -> dict[str, RankInflation]:
+    """Rank of the best relevant text, and image, with and without the other modality.
+
+    Relevant documents of the other modality are left out of the merged list: they answer the query
+    too. Among equal scores the rank is the expected one over all orders: m relevant and t other
+    documents put the first relevant one at 1 + t / (m + 1). Grows with the pool; says little where
+    the document is far down in its own list already.
+
+    >>> text, image = np.array([[0.8, 0.7, 0.1]]), np.array([[0.3, 0.4]])
+    >>> found = rank_inflation(text, image, image_relevant=np.array([[True, False]]))["image"]
+    >>> found.own_rank, found.merged_rank, found.inflation
+    (array([2.]), array([4.]), array([2.]))
+    """
+    text, image = two_legs(text_scores, image_scores, text_relevant, image_relevant)
+    return {"text": _ranks(text, image), "image": _ranks(image, text)}
+
+
+@dataclass(frozen=True)
+class FirstHit:
+    """Probabilities about the first hit of each query; NaN where nothing is relevant.
+
+    ``wrong``: it is not relevant. ``wrong_modality``, in [0, ``wrong``]: it is of the other
+    modality; the mean over queries is the wrong-modality error.
+    """
+
+    wrong: np.ndarray
+    wrong_modality: np.ndarray
+
+    @property
+    def fraction_of_errors(self) -> float:
+        """Fraction of the wrong first hits that are of the other modality; NaN without any."""
+        errors = np.nansum(self.wrong)
+        return float(np.nansum(self.wrong_modality) / errors) if errors > 0 else float("nan")
+
+
+def wrong_modality(
+    text_scores: np.ndarray,
+    image_scores: np.ndarray,
+    text_relevant: np.ndarray | None = None,
+    image_relevant: np.ndarray | None = None,
+) -> dict[str, FirstHit]:
+    """Probability that the first hit of the merged list is of a modality that does not answer.
+
+    ``image`` judges the queries that an image answers: a first hit that is a non-relevant text is
+    of the wrong modality (relevant ones are left out). Documents that share the first rank are each
+    first with equal probability. UniIR's type-1 error where one modality answers (Wei et al., ECCV
+    2024).
+
+    >>> text, image = np.array([[0.5, 0.1]]), np.array([[0.5, 0.5]])
+    >>> found = wrong_modality(text, image, image_relevant=np.array([[True, False]]))["image"]
+    >>> found.wrong.round(3), found.wrong_modality.round(3), round(found.fraction_of_errors, 3)
+    (array([0.667]), array([0.333]), 0.5)
+    """
+    text, image = two_legs(text_scores, image_scores, text_relevant, image_relevant)
+    return {"text": _first_hit(text, image), "image": _first_hit(image, text)}
+
+
+class LegScores:
     """One modality's scores and relevance, checked."""
 
     def __init__(self, name: str, scores: np.ndarray, relevant: np.ndarray | None) -> None:
@@ -405,39 +293,28 @@ class _Leg:
             )
             raise MmgapError(msg)
 
-    def sample(self) -> np.ndarray:
-        return _sample(self.name, self.scores)
-
     def of_relevant(self) -> np.ndarray:
         """Scores of the relevant documents, NaN elsewhere; all NaN where none is known."""
         if self.relevant is None:
             return np.full(self.scores.shape, np.nan)
         return np.where(self.relevant, self.scores, np.nan)
 
-    def of_rivals(self) -> np.ndarray:
-        """Scores of the documents that are not relevant, NaN elsewhere.
-
-        In a query that a document of the other leg answers, this leg's relevant documents are no
-        mistake: they are left out, neither right nor wrong.
-        """
-        return (
-            self.scores if self.relevant is None else np.where(self.relevant, np.nan, self.scores)
-        )
-
-    def relevant_sample(self) -> np.ndarray:
-        sample = self.scores[self.relevant].astype(np.float64)
-        return np.sort(sample[~np.isnan(sample)])
+    def of_others(self) -> np.ndarray:
+        """Scores of the non-relevant documents, NaN elsewhere."""
+        if self.relevant is None:
+            return self.scores
+        return np.where(self.relevant, np.nan, self.scores)
 
 
-def _two_legs(
+def two_legs(
     text_scores: np.ndarray,
     image_scores: np.ndarray,
-    text_relevant: np.ndarray | None,
-    image_relevant: np.ndarray | None,
-) -> tuple[_Leg, _Leg]:
+    text_relevant: np.ndarray | None = None,
+    image_relevant: np.ndarray | None = None,
+) -> tuple[LegScores, LegScores]:
     """Both legs, checked to hold the same queries."""
-    text = _Leg("text", text_scores, text_relevant)
-    image = _Leg("image", image_scores, image_relevant)
+    text = LegScores("text", text_scores, text_relevant)
+    image = LegScores("image", image_scores, image_relevant)
     if len(text.scores) != len(image.scores):
         msg = (
             f"text_scores {text.scores.shape} and image_scores {image.scores.shape} must have one "
@@ -466,26 +343,48 @@ def _shared_bins(text: np.ndarray, image: np.ndarray, bins: int | np.ndarray) ->
     return np.histogram_bin_edges(ends, bins=bins)
 
 
-def _histogram(sample: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """``numpy.histogram`` of an ascending sample: bins hold their lower edge, the last one both."""
-    below = np.searchsorted(sample, edges, side="left")
-    below[-1] = np.searchsorted(sample, edges[-1], side="right")
-    return np.diff(below)
-
-
 def _describe(sample: np.ndarray, edges: np.ndarray) -> ScoreSample:
     return ScoreSample(
         n=sample.size,
         mean=float(sample.mean()),
         sd=float(sample.std()),
         quantiles=np.quantile(sample, QUANTILES),
-        counts=_histogram(sample, edges),
+        counts=np.histogram(sample, edges)[0],
     )
 
 
-def _wrong_beats_relevant(wrong: _Leg, right: _Leg) -> float:
-    """Dominance of one leg's documents that are not relevant over the other's that are."""
-    if right.relevant is None:
-        return float("nan")
-    chance = dominance_by_query(wrong.of_rivals(), right.of_relevant())
-    return float(np.nanmean(chance)) if np.isfinite(chance).any() else float("nan")
+def _beats_relevant(other: LegScores, own: LegScores) -> float:
+    """Mean dominance of one leg's non-relevant documents over the other's relevant ones."""
+    found = dominance_by_query(other.of_others(), own.of_relevant())
+    return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+
+
+def _ranks(own: LegScores, other: LegScores) -> RankInflation:
+    relevant = own.of_relevant()
+    best = np.fmax.reduce(relevant, axis=1, initial=np.nan)[:, None]
+    n_best = (relevant == best).sum(axis=1)
+    above = (own.scores > best).sum(axis=1)
+    tied = (own.scores == best).sum(axis=1) - n_best
+    others = other.of_others()
+    merged_above = above + (others > best).sum(axis=1)
+    merged_tied = tied + (others == best).sum(axis=1)
+    known = ~np.isnan(best[:, 0])
+    return RankInflation(
+        own_rank=np.where(known, above + 1 + tied / (n_best + 1), np.nan),
+        merged_rank=np.where(known, merged_above + 1 + merged_tied / (n_best + 1), np.nan),
+    )
+
+
+def _first_hit(own: LegScores, other: LegScores) -> FirstHit:
+    relevant, others = own.of_relevant(), other.of_others()
+    largest = [np.fmax.reduce(scores, axis=1, initial=np.nan) for scores in (own.scores, others)]
+    first = np.fmax(*largest)[:, None]
+    n_right, n_own, n_other = (
+        (scores == first).sum(axis=1) for scores in (relevant, own.scores, others)
+    )
+    n_first = np.maximum(n_own + n_other, 1)
+    known = ~np.isnan(relevant).all(axis=1)
+    return FirstHit(
+        wrong=np.where(known, 1 - n_right / n_first, np.nan),
+        wrong_modality=np.where(known, n_other / n_first, np.nan),
+    )

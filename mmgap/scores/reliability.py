@@ -1,4 +1,12 @@
-"""Whether probabilities of relevance keep what they promise."""
+"""Whether probabilities of relevance come true.
+
+Probabilities in [0, 1], NaN leaving a pair out, and relevance of the same shape, bools or grades of
+which 1 and more are relevant. Bins are of equal width over [0, 1] (``strategy="uniform"``) or of
+equally many pairs ("quantile"); where most probabilities are small, equal width puts nearly all
+pairs into the first bin and hides the rest. Equal probabilities always share a bin. Pairs count as
+independent, though those of one query are not. No pair, values outside [0, 1] and shapes that
+disagree raise :class:`~mmgap.errors.MmgapError`.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +15,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from mmgap.errors import MmgapError
+from mmgap.scores.calibrate import ScoreCalibrator
 from mmgap.scores.pairs import relevant_pairs
-from mmgap.scores.wilson import wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STRATEGIES = ("uniform", "quantile")
-"""Bins of equal width over [0, 1], or with equally many pairs."""
+"""How pairs are put into bins."""
 
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error and what chance alone makes of it.
-
-    Parameters
-    ----------
-    ece : float
-        In [0, 1]; 0 = every bin holds the share of relevant pairs that it promises.
-    null : float
-        What ``ece`` would be on average, with these bins and numbers of pairs, if every bin's mean
-        probability were right.
-    n : int
-        Pairs.
-    """
+    """Expected calibration error, and ``null``: what chance alone makes of it with n pairs."""
 
     ece: float
     null: float
@@ -42,23 +39,12 @@ class CalibrationError:
 
 @dataclass(frozen=True)
 class BrierScore:
-    """Mean squared error of probabilities, and what it consists of.
+    """Mean squared error: ``reliability - resolution + uncertainty + within_bins``.
 
-    Parameters
-    ----------
-    score : float
-        In [0, 1]; smaller is better. Equals reliability - resolution + uncertainty + within_bins.
-    reliability : float
-        Mean squared distance of each bin's mean probability to its share relevant; smaller is
-        better.
-    resolution : float
-        Variance of the share relevant between bins; larger is better.
-    uncertainty : float
-        Variance of relevance itself: the score of always saying the overall share.
-    within_bins : float
-        What is left because a bin holds different probabilities; 0 with ``bins=None``.
-    n : int
-        Pairs.
+    ``reliability`` (smaller is better, biased up with few pairs in a bin) is the mean squared
+    distance of a bin's mean probability to its fraction relevant, ``resolution`` (larger is better)
+    the variance of that fraction between bins, ``uncertainty`` the score of always saying the base
+    rate, ``within_bins`` what is left because a bin holds different probabilities.
     """
 
     score: float
@@ -70,67 +56,27 @@ class BrierScore:
 
 
 def calibration_error(
-    probability: np.ndarray,
-    relevant: np.ndarray,
-    *,
-    bins: int = 15,
-    strategy: str = "uniform",
+    probability: np.ndarray, relevant: np.ndarray, *, bins: int = 15, strategy: str = "uniform"
 ) -> CalibrationError:
-    """Measure how far shares relevant lie from what probabilities promise (ECE).
+    """Mean distance of a bin's mean probability to its fraction relevant (ECE), 0 = calibrated.
 
-    Parameters
-    ----------
-    probability : ndarray of any shape
-        In [0, 1]; NaN leaves a pair out.
-    relevant : bool array of the same shape
-    bins : int, default 15
-    strategy : {"uniform", "quantile"}, default "uniform"
-        Bins of equal width over [0, 1], the usual choice, or of equal mass. Where most
-        probabilities are small, equal width puts nearly all pairs into the first bin and hides
-        the rest; equal mass does not. Equal probabilities always share a bin.
-
-    Returns
-    -------
-    error : CalibrationError
-        Sum over bins of their share of the pairs times the distance of mean probability to share
-        relevant. Compare ``ece`` with ``null``: it is biased up, for the distance is never
-        negative, so that perfect probabilities give ``null`` and not 0, the more bins and the
-        fewer pairs the more. It is also biased down, for errors of opposite sign cancel within a
-        bin. Blind to whether the probabilities tell pairs apart.
-
-    Raises
-    ------
-    MmgapError
-        If there is no pair, a probability lies outside [0, 1], or shapes disagree.
-
-    Notes
-    -----
-    ``null`` is the mean absolute deviation of a binomial share (de Moivre), averaged over bins.
-    Pairs count as independent, though those of one query are not.
-
-    References
-    ----------
-    .. [1] Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian
-       Binning", AAAI 2015.
-    .. [2] Roelofs et al., "Mitigating Bias in Calibration Error Estimation", AISTATS 2022.
-
-    Examples
-    --------
-    Promised 0.25 of four pairs and kept; promised 0.75 of four pairs, and all are relevant.
+    Compare ``ece`` with ``null``, the mean absolute deviation of a binomial fraction: it is biased
+    up, the more bins and the fewer pairs the more, and down where errors of opposite sign cancel
+    within a bin. Blind to whether probabilities tell pairs apart. Naeini, Cooper and Hauskrecht,
+    AAAI 2015; Roelofs et al., AISTATS 2022.
 
     >>> probability = np.repeat([0.25, 0.75], 4)
-    >>> relevant = np.array([0, 0, 0, 1, 1, 1, 1, 1], dtype=bool)
-    >>> calibration_error(probability, relevant, bins=2).ece
+    >>> calibration_error(probability, np.array([0, 0, 0, 1, 1, 1, 1, 1]), bins=2).ece
     0.125
     """
     p, y = _pairs(probability, relevant)
-    n, mean, share = _binned(p, y, _bin(p, bins, strategy))
+    n, mean, fraction = _binned(p, y, _bin(p, bins, strategy))
     weight = n / p.size
     # E|K - np| = 2 m (1 - p) P(K = m) with m = floor(np) + 1, de Moivre 1730.
     mode = np.floor(n * mean) + 1
     by_chance = 2 * mode * (1 - mean) * binom.pmf(mode, n, mean) / n
     return CalibrationError(
-        ece=float(weight @ np.abs(mean - share)), null=float(weight @ by_chance), n=p.size
+        ece=float(weight @ np.abs(mean - fraction)), null=float(weight @ by_chance), n=p.size
     )
 
 
@@ -141,51 +87,23 @@ def brier_score(
     bins: int | None = 15,
     strategy: str = "quantile",
 ) -> BrierScore:
-    """Mean squared error of probabilities with Murphy's decomposition.
+    """Mean squared error of probabilities with Murphy's decomposition (1973).
 
-    Parameters
-    ----------
-    probability : ndarray of any shape
-        In [0, 1]; NaN leaves a pair out.
-    relevant : bool array of the same shape
-    bins : int or None, default 15
-        The parts need groups of pairs: bins, or with None the pairs of equal probability. Where
-        each pair has a probability of its own, groups of one pair say nothing.
-    strategy : {"uniform", "quantile"}, default "quantile"
-        As in :func:`calibration_error`.
+    ``bins=None`` groups the pairs of equal probability. A proper score, lowest on average for the
+    true probabilities. Small for any leg where relevant pairs are rare: compare with
+    ``uncertainty``.
 
-    Returns
-    -------
-    brier : BrierScore
-        ``score`` does not depend on the bins. A proper score: lowest on average for the true
-        probabilities. Where relevant pairs are rare it is small for any leg: compare it with
-        ``uncertainty``. ``reliability`` is biased up with few pairs in a bin.
-
-    Raises
-    ------
-    MmgapError
-        If there is no pair, a probability lies outside [0, 1], or shapes disagree.
-
-    References
-    ----------
-    .. [1] Murphy, "A New Vector Partition of the Probability Score", Journal of Applied
-       Meteorology 1973.
-    .. [2] Stephenson, Coelho and Jolliffe, "Two Extra Components in the Brier Score
-       Decomposition", Weather and Forecasting 2008.
-
-    Examples
-    --------
     >>> brier = brier_score(np.array([0.5, 0.5, 1.0, 1.0]), np.array([0, 1, 1, 1]), bins=None)
     >>> brier.score, brier.reliability, brier.resolution, brier.uncertainty
     (0.125, 0.0, 0.0625, 0.1875)
     """
     p, y = _pairs(probability, relevant)
-    place = np.unique(p, return_inverse=True)[1] if bins is None else _bin(p, bins, strategy)
-    n, mean, share = _binned(p, y, place)
+    at = np.unique(p, return_inverse=True)[1] if bins is None else _bin(p, bins, strategy)
+    n, mean, fraction = _binned(p, y, at)
     weight, overall = n / p.size, y.mean()
     score = np.mean((p - y) ** 2)
-    reliability = weight @ (mean - share) ** 2
-    resolution = weight @ (share - overall) ** 2
+    reliability = weight @ (mean - fraction) ** 2
+    resolution = weight @ (fraction - overall) ** 2
     uncertainty = overall * (1 - overall)
     return BrierScore(
         score=float(score),
@@ -205,77 +123,85 @@ def reliability_table(
     strategy: str = "uniform",
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Promised and found shares of relevant pairs, bin by bin: the reliability diagram of each leg.
+    """Mean probability and fraction relevant, bin by bin: the reliability diagram of each leg.
 
-    Parameters
-    ----------
-    probability : mapping of leg to ndarray of any shape
-        In [0, 1]; NaN leaves a pair out.
-    relevant : mapping of leg to bool array of the same shape
-    bins : int, default 10
-    strategy : {"uniform", "quantile"}, default "uniform"
-        As in :func:`calibration_error`.
-    level : float, default 0.95
-        Of the Wilson intervals.
+    One row per leg and bin that holds a pair: ``leg``, ``n``, ``n_relevant``, ``low`` and ``high``
+    (smallest and largest probability), ``mean_probability``, ``fraction_relevant`` with its Wilson
+    interval ``ci_low``, ``ci_high``. DeGroot and Fienberg 1983.
 
-    Returns
-    -------
-    table : DataFrame
-        One row per leg and bin that holds a pair: ``leg``, ``n``, ``n_relevant``, ``low`` and
-        ``high`` (smallest and largest probability in the bin), ``mean_probability``,
-        ``fraction_relevant``, ``ci_low``, ``ci_high``. Well calibrated: the intervals hold
-        ``mean_probability``. They count pairs as independent, though those of one query are not,
-        and are therefore too narrow.
-
-    Raises
-    ------
-    MmgapError
-        If the legs differ, there is no pair, a probability lies outside [0, 1], or shapes
-        disagree.
-
-    References
-    ----------
-    .. [1] DeGroot and Fienberg, "The Comparison and Evaluation of Forecasters", The Statistician
-       1983.
-
-    Examples
-    --------
     >>> p, y = np.array([0.25, 0.25, 0.75, 0.75]), np.array([0, 0, 1, 0])
     >>> table = reliability_table({"text": p}, {"text": y}, bins=2)
     >>> table[["leg", "n", "mean_probability", "fraction_relevant"]]
         leg  n  mean_probability  fraction_relevant
-    0  text  2              0.25             0.0
-    1  text  2              0.75             0.5
+    0  text  2              0.25                0.0
+    1  text  2              0.75                0.5
     """
     import pandas as pd
 
     if set(probability) != set(relevant):
         msg = f"probability has the legs {sorted(probability)}, relevant {sorted(relevant)}"
         raise MmgapError(msg)
-    tables = []
+    rows = []
     for leg, values in probability.items():
         p, y = _pairs(values, relevant[leg])
-        place = _bin(p, bins, strategy)
-        n, mean, share = _binned(p, y, place)
-        n_relevant = np.rint(n * share).astype(int)
-        ci_low, ci_high = wilson_interval(n_relevant, n, level=level)
-        held = np.unique(place)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "leg": leg,
-                    "n": n,
-                    "n_relevant": n_relevant,
-                    "low": [p[place == at].min() for at in held],
-                    "high": [p[place == at].max() for at in held],
-                    "mean_probability": mean,
-                    "fraction_relevant": share,
-                    "ci_low": ci_low,
-                    "ci_high": ci_high,
-                }
-            )
+        at = _bin(p, bins, strategy)
+        held = np.unique(at)
+        for held_bin, n, mean, fraction in zip(held, *_binned(p, y, at), strict=True):
+            of_bin = p[at == held_bin]
+            n_relevant = int(np.rint(n * fraction))
+            interval = binomtest(n_relevant, int(n)).proportion_ci(level, method="wilson")
+            rows.append((leg, n, n_relevant, of_bin.min(), of_bin.max(), mean, fraction, *interval))
+    columns = [
+        *("leg", "n", "n_relevant", "low", "high", "mean_probability", "fraction_relevant"),
+        *("ci_low", "ci_high"),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def calibrator_transfer(
+    calibrator: ScoreCalibrator,
+    corpora: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    bins: int = 15,
+    strategy: str = "quantile",
+) -> pd.DataFrame:
+    """Calibration of a fitted calibrator on the (scores, relevant) of other corpora.
+
+    The calibrator is one of one column of pairs, as :func:`mmgap.scores.calibrate.fit_legs` fits
+    it; queries are such as it did not see. Put the test queries of its own corpus first, to compare
+    with. One row per corpus: ``ece``, ``ece_null``, ``mean_probability`` (target),
+    ``fraction_relevant`` (observed), ``brier``, ``brier_of_base_rate`` (of always saying
+    ``fraction_relevant``: a ``brier`` above it makes the calibrator worse than no score), ``n``.
+
+    >>> from mmgap.scores.calibrate import IsotonicCalibrator
+    >>> calibrator = IsotonicCalibrator().fit(np.array([[0.1], [0.1]]), np.array([0, 1]))
+    >>> other = (np.array([[0.1, 0.1]]), np.array([[0, 0]]))
+    >>> calibrator_transfer(calibrator, {"other": other})[["ece", "ece_null", "brier"]]
+       ece  ece_null  brier
+    0  0.5      0.25   0.25
+    """
+    import pandas as pd
+
+    rows = []
+    for name, (scores, relevant) in corpora.items():
+        probability = calibrator.transform(np.reshape(scores, (-1, 1)))[:, 0]
+        labels = relevant_pairs(np.reshape(relevant, -1))
+        error = calibration_error(probability, labels, bins=bins, strategy=strategy)
+        brier = brier_score(probability, labels, bins=bins, strategy=strategy)
+        there = ~np.isnan(probability)
+        rows.append(
+            {
+                "corpus": name,
+                "ece": error.ece,
+                "ece_null": error.null,
+                "mean_probability": probability[there].mean(),
+                "fraction_relevant": labels[there].mean(),
+                "brier": brier.score,
+                "brier_of_base_rate": brier.uncertainty,
+                "n": error.n,
+            }
         )
-    return pd.concat(tables, ignore_index=True)
+    return pd.DataFrame(rows)
 
 
 def _pairs(probability: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -308,10 +234,10 @@ def _bin(p: np.ndarray, bins: int, strategy: str) -> np.ndarray:
 
 
 def _binned(
-    p: np.ndarray, y: np.ndarray, place: np.ndarray
+    p: np.ndarray, y: np.ndarray, at: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs, mean probability and share relevant of each bin that holds a pair."""
-    n = np.bincount(place)
+    """Pairs, mean probability and fraction relevant of each bin that holds a pair."""
+    n = np.bincount(at)
     held = n > 0
-    mean, share = np.bincount(place, p)[held] / n[held], np.bincount(place, y)[held] / n[held]
-    return n[held], np.clip(mean, 0.0, 1.0), share
+    mean, fraction = np.bincount(at, p)[held] / n[held], np.bincount(at, y)[held] / n[held]
+    return n[held], np.clip(mean, 0.0, 1.0), fraction

@@ -23,8 +23,13 @@ from mmgap.strategies.catalogue import (
     raw_merge,
     two_stage_strategies,
 )
-from mmgap.strategies.contrasts import score_contrasts
-from mmgap.strategies.distributions import merged_text_fraction, relevance, score_distributions
+from mmgap.strategies.distributions import (
+    merged_text_fraction,
+    relevance,
+    score_contrasts,
+    score_distributions,
+    score_pairs,
+)
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
 from mmgap.strategies.mixed_index import (
@@ -41,7 +46,6 @@ from mmgap.strategies.mixed_index import (
 )
 from mmgap.strategies.pair_store import PairStore
 from mmgap.strategies.rerank import PairScorer, Rerank
-from mmgap.strategies.score_pairs import score_pairs
 from mmgap.strategies.strategy import (
     BestLeg,
     CostedRun,

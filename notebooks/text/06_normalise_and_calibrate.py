@@ -72,8 +72,8 @@ from mmgap.provenance import provenance
 from mmgap.scores import calibrator_transfer, find_threshold, reliability_table, threshold_transfer
 from mmgap.scores.calibrate import CALIBRATORS, IsotonicCalibrator, fit_legs
 from mmgap.scores.normalise import NORMALISERS, MinMaxNormaliser, ZScoreNormaliser
+from mmgap.scores.thresholds import threshold_curve
 from mmgap.strategies import Pool, judge_entries, rescale_legs
-from mmgap.strategies.threshold_curve import threshold_curve
 
 settings = notebook("06_normalise_and_calibrate", seed=0)
 

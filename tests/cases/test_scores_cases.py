@@ -14,13 +14,12 @@ from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.mitigate import MITIGATIONS
+from mmgap.scores import calibrator_transfer, threshold_transfer
 from mmgap.scores.calibrate import CALIBRATORS, fit_legs
 from mmgap.scores.normalise import NORMALISERS
 from mmgap.scores.reliability import brier_score, calibration_error, reliability_table
-from mmgap.scores.threshold import find_threshold
-from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
+from mmgap.scores.thresholds import find_threshold, threshold_curve
 from mmgap.strategies import threshold_table
-from mmgap.strategies.threshold_curve import threshold_curve
 
 
 def graded(n_query: int = 60, n_doc: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +63,6 @@ DOORS = {
         .n,
         scores.score_distributions(s, s, image_relevant=y).text_beats_relevant_image,
     ],
-    "dominance_over_relevant": lambda s, y: scores.dominance_over_relevant(s, s, y),
     "rank_inflation": lambda s, y: scores.rank_inflation(s, s + 0.01, y)["text"].inflation,
     "wrong_modality": lambda s, y: scores.wrong_modality(s, s + 0.01, y)["text"].wrong_modality,
     "decompose_merge_loss": lambda s, y: (

@@ -9,7 +9,6 @@ from mmgap.paths import oracles_dir
 from mmgap.scores import (
     QUANTILES,
     dominance,
-    dominance_over_relevant,
     ks_distance,
     modality_fraction,
     score_distributions,
@@ -45,7 +44,8 @@ def test_text_dominates_the_relevant_image(scores):
     text, image = scores
     assert dominance(text, image[PAIRED]) == pytest.approx(0.964, abs=5e-4)
     text_above = (text[~PAIRED].reshape(500, 499) > image[PAIRED][:, None]).mean()
-    assert dominance_over_relevant(text, image, PAIRED) == pytest.approx(text_above, abs=1e-4)
+    found = score_distributions(text, image, image_relevant=PAIRED)
+    assert found.text_beats_relevant_image == pytest.approx(text_above, abs=1e-4)
     assert text_above == pytest.approx(0.957, abs=5e-4)
 
 

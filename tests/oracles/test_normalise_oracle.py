@@ -5,6 +5,7 @@ import pytest
 from probe import FEATURES, HALF, PAIRED, half_embeddings, measured, unmatched, without_itself
 
 from mmgap.mitigate import dot_scores
+from mmgap.scores import calibrator_transfer, threshold_transfer
 from mmgap.scores.calibrate import CALIBRATORS, PlattCalibrator, fit_legs
 from mmgap.scores.normalise import (
     DBSFNormaliser,
@@ -13,8 +14,7 @@ from mmgap.scores.normalise import (
     TheoreticalMinMaxNormaliser,
     ZScoreNormaliser,
 )
-from mmgap.scores.threshold import find_threshold
-from mmgap.scores.transfer import calibrator_transfer, threshold_transfer
+from mmgap.scores.thresholds import find_threshold
 
 pytestmark = pytest.mark.skipif(
     not FEATURES.exists(), reason=f"{FEATURES} does not exist; set MMGAP_ORACLES to its folder"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgap.scores import dominance, dominance_over_relevant, ks_distance
+from mmgap.scores import dominance, ks_distance, score_distributions
 
 # Sixteenths: exact in floating point, and small enough a set to tie often.
 SAMPLE = st.lists(st.integers(-16, 16), min_size=1, max_size=30).map(lambda x: np.array(x) / 16)
@@ -38,5 +38,5 @@ def test_ks_distance_bounds_dominance(text, image):
 
 @given(SAMPLE, SAMPLE)
 def test_one_query_needs_no_pairing(text, image):
-    everything = np.ones((1, len(image)), dtype=bool)
-    assert dominance_over_relevant(text[None], image[None], everything) == dominance(text, image)
+    found = score_distributions(text[None], image[None], image_relevant=np.ones((1, len(image))))
+    assert found.text_beats_relevant_image == found.dominance == dominance(text, image)

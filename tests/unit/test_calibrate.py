@@ -24,14 +24,11 @@ from mmgap.scores.calibrate import (
 )
 from mmgap.scores.normalise import ZScoreNormaliser
 from mmgap.scores.reliability import brier_score, calibration_error, reliability_table
-from mmgap.scores.wilson import wilson_interval
 
 
 @parametrize_with_checks(
     [
-        *CALIBRATORS.values(),
-        HistogramCalibrator(strategy="uniform"),
-        LikelihoodRatioCalibrator(monotone=True),
+        *{type(one): one for one in CALIBRATORS.values()}.values(),
     ],
     # These make y of whole numbers from 1 on: all of them relevant.
     expected_failed_checks=lambda _: dict.fromkeys(
@@ -131,16 +128,12 @@ def test_isotonic_is_scikit_learns(pairs):
 def test_histogram_by_hand():
     scores = np.array([[0.0], [0.1], [0.2], [0.9], [1.0], [1.0]])
     relevant = np.array([0, 1, 0, 0, 1, 1])
-    wide = HistogramCalibrator(bins=4, strategy="uniform").fit(scores, relevant)
-    assert wide.edges_.tolist() == [0, 0.25, 0.5, 0.75, 1]
-    # Two bins hold no pair and take the overall share.
-    assert wide.share_ == pytest.approx([1 / 3, 1 / 2, 1 / 2, 2 / 3])
-    assert wide.transform([[-5, 0.25, 0.75, 5]])[0] == pytest.approx([1 / 3, 1 / 2, 2 / 3, 2 / 3])
     equal = HistogramCalibrator(bins=2).fit(scores, relevant)
     assert equal.edges_ == pytest.approx([0, 0.55, 1])
-    assert equal.share_ == pytest.approx([1 / 3, 2 / 3])
+    assert equal.fraction_ == pytest.approx([1 / 3, 2 / 3])
+    assert equal.transform([[-5, 0.5, 0.55, 5]])[0] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
     # Edges that coincide are one edge.
-    assert HistogramCalibrator(bins=6).fit(scores, relevant).share_.size == 5
+    assert HistogramCalibrator(bins=6).fit(scores, relevant).fraction_.size == 5
 
 
 def test_beta_finds_the_map_that_made_the_labels():
@@ -215,7 +208,7 @@ def test_kernel_likelihood_ratio_is_scipys(pairs):
     assert found == pytest.approx(expected, rel=0.01)
 
 
-def test_a_likelihood_ratio_turns_unless_it_is_made_monotone():
+def test_a_likelihood_ratio_may_turn():
     """The others spread wider than the relevant ones, so the highest scores are theirs."""
     rng = np.random.default_rng(7)
     relevant = np.arange(4000) < 400
@@ -226,10 +219,6 @@ def test_a_likelihood_ratio_turns_unless_it_is_made_monotone():
         found = free.transform(at[None, :])[0]
         assert found.argmax() < 290
         assert (np.diff(found) < 0).any()
-        straight = fitted(
-            LikelihoodRatioCalibrator(density=density, monotone=True), (scores, relevant)
-        )
-        assert (np.diff(straight.transform(at[None, :])[0]) >= 0).all()
         beyond = free.transform([[scores.min() - 1, scores.max() + 1]])[0]
         assert beyond == pytest.approx(found[[0, -1]])
 
@@ -292,16 +281,14 @@ def test_unusable_pairs_are_refused():
         PlattCalibrator().fit(scores, [0, np.nan])
     with pytest.raises(ValueError, match="of one class"):
         PlattCalibrator().fit([[np.nan], [0.2]], [0, 1])
-    with pytest.raises(ValueError, match="is expecting 2") as refused:
+    with pytest.raises(ValueError, match=r"is expecting 2 .*reshape\(-1, 1\)"):
         PlattCalibrator().fit([[0.1, 0.2]], [[0, 1]]).transform([[0.1, 0.2, 0.3]])
-    assert "reshape(-1, 1)" in refused.value.__notes__[0]
     with pytest.raises(NotFittedError):
         PlattCalibrator().transform(scores)
     with pytest.raises(ValueError, match="relevant must hold the legs of scores"):
         fit_legs(PlattCalibrator(), {"text": scores}, {"text": np.array([0, 1])})
     for wrong in (
         HistogramCalibrator(bins=0),
-        HistogramCalibrator(strategy="width"),
         LikelihoodRatioCalibrator(density="histogram"),
         LikelihoodRatioCalibrator(prior=1.0),
     ):
@@ -424,19 +411,10 @@ def test_reliability_table_by_hand():
     assert table["high"].tolist() == [0.2, 0.9, 1]
     assert table["mean_probability"].tolist() == pytest.approx([0.15, 0.9, 1])
     assert table["fraction_relevant"].tolist() == [0.5, 1, 0]
-    low, high = wilson_interval(1, 2)
-    assert (table["ci_low"][0], table["ci_high"][0]) == (low, high)
+    wilson = binomtest(1, 2).proportion_ci(method="wilson")
+    assert (table["ci_low"][0], table["ci_high"][0]) == (wilson.low, wilson.high)
     with pytest.raises(ValueError, match="has the legs"):
         reliability_table(probability, {"text": relevant["text"]})
-
-
-@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 30), (7, 30), (30, 30), (2, 500)])
-@pytest.mark.parametrize("level", [0.8, 0.95])
-def test_wilson_is_scipys(k, n, level):
-    expected = binomtest(k, n).proportion_ci(level, method="wilson")
-    assert [float(end) for end in wilson_interval(k, n, level=level)] == pytest.approx(
-        [expected.low, expected.high], abs=1e-12
-    )
 
 
 def test_unusable_probabilities_are_refused():
@@ -450,5 +428,3 @@ def test_unusable_probabilities_are_refused():
         calibration_error(np.array([0.1]), np.array([1]), strategy="width")
     with pytest.raises(ValueError, match="bins must be >= 1"):
         calibration_error(np.array([0.1]), np.array([1]), bins=0)
-    with pytest.raises(ValueError, match="0 <= successes <= n"):
-        wilson_interval(3, 2)

@@ -270,7 +270,7 @@ def test_both_models_score_the_same_pairs(tmp_path: Path) -> None:
 def test_pairs_may_be_drawn_by_lot(tmp_path: Path) -> None:
     vectors = noisy(tmp_path, 0)
     fake = truth(vectors)
-    found = score_pairs(vectors, PairScorer(vectors, fake, cache=False), drawn=5)
+    found = score_pairs(vectors, PairScorer(vectors, fake, cache=False), sampled=5)
     n = found["fake"].samples["text"].n
     assert 20 * 5 <= n <= 20 * 6  # the relevant one may be among the five
     assert found["fake"].samples["text relevant"].n == 20

@@ -117,6 +117,14 @@ def test_value_is_a_float_in_range(measure, sides):
         assert measure.range[0] - 1e-9 <= value <= measure.range[1] + 1e-9
 
 
+def test_embeddings_may_be_named(sides):
+    image, text = sides
+    rmg = MEASURES["rmg"].function
+    assert rmg(text=text, image=image) == rmg(image, text)
+    with pytest.raises(TypeError, match="image_embeddings"):
+        rmg(image_embeddings=image, text=text)
+
+
 @measures_with("per_item")
 def test_items_average_to_the_value(measure, sides):
     values = measure.per_item(*unit(measure, sides))

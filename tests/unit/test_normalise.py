@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.preprocessing import MinMaxScaler, Normalizer, QuantileTransformer, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from mmgap.errors import MmgapError
 from mmgap.scores.normalise import (
     NORMALISERS,
     BordaNormaliser,
@@ -27,10 +28,8 @@ NAN = np.nan
 
 @parametrize_with_checks(
     [
-        *NORMALISERS.values(),
-        MaxNormaliser(reference="calibration"),
-        DBSFNormaliser(reference="calibration"),
-        QuantileNormaliser(reference="query"),
+        *{type(one): one for one in NORMALISERS.values()}.values(),
+        MinMaxNormaliser(),
     ]
 )
 def test_scikit_learn_accepts(estimator, check, monkeypatch):
@@ -47,27 +46,19 @@ def one(normaliser, *scores):
     ("normaliser", "expected"),
     [
         (MinMaxNormaliser(), [0, 1 / 5, 4 / 5, 1]),
-        (MinMaxNormaliser(floor=0.001), [0.001, 1 / 5, 4 / 5, 1]),
         (TheoreticalMinMaxNormaliser(), [0, 1 / 5, 4 / 5, 1]),
         (TheoreticalMinMaxNormaliser(infimum=-2), [1 / 6, 2 / 6, 5 / 6, 1]),
         (MaxNormaliser(), [-1 / 4, 0, 3 / 4, 1]),
-        (MaxNormaliser(negative="clip"), [0, 0, 3 / 4, 1]),
         (SumNormaliser(), [0, 1 / 10, 4 / 10, 5 / 10]),
         # Mean 3/2; squared distances 25/4 + 9/4 + 9/4 + 25/4 = 17.
         (ZScoreNormaliser(), np.array([-5, -3, 3, 5]) / np.sqrt(17)),
         (ZScoreNormaliser(ddof=1), np.array([-5, -3, 3, 5]) / 2 / np.sqrt(17 / 3)),
-        (ZScoreNormaliser(floor=0.001), [0.001, 0.001, 3 / np.sqrt(17), 5 / np.sqrt(17)]),
         (DBSFNormaliser(), np.array([-5, -3, 3, 5]) / 2 / np.sqrt(17 / 3) / 6 + 0.5),
         (DBSFNormaliser(ddof=0), np.array([-5, -3, 3, 5]) / np.sqrt(17) / 6 + 0.5),
         (L2Normaliser(), np.array([-1, 0, 3, 4]) / np.sqrt(26)),
-        (L2Normaliser(negative="clip"), [0, 0, 3 / 5, 4 / 5]),
         (RankNormaliser(), [1 / 4, 2 / 4, 3 / 4, 1]),
         (QuantileNormaliser(reference="query"), [1 / 8, 3 / 8, 5 / 8, 7 / 8]),
-        (QuantileNormaliser(reference="query", method="right"), [1 / 4, 2 / 4, 3 / 4, 1]),
-        (QuantileNormaliser(reference="query", method="left"), [0, 1 / 4, 2 / 4, 3 / 4]),
-        (QuantileNormaliser(reference="query", method="linear"), [0, 1 / 3, 2 / 3, 1]),
         (PercentileRangeNormaliser(low=25, high=75), [-3 / 14, 1 / 14, 13 / 14, 17 / 14]),
-        (PercentileRangeNormaliser(low=25, high=75, clip=True), [0, 1 / 14, 13 / 14, 1]),
     ],
     ids=repr,
 )
@@ -99,19 +90,15 @@ def test_dbsf_clips_what_lies_beyond_three_sigma():
         ("Qdrant, one point", MinMaxNormaliser(single="raw"), [0.3], [0.3]),
         ("Qdrant, two points", MinMaxNormaliser(single="raw"), [0.3, 0.3], [0.5, 0.5]),
         ("Qdrant DBSF, one point", DBSFNormaliser(), [0.3], [0.5]),
-        ("LlamaIndex DBSF", DBSFNormaliser(equal="positive"), [0.0, 0.0], [0, 0]),
         ("ranx", ZScoreNormaliser(), [0.1, 0.1, 0.1], [0, 0, 0]),
-        ("AutoRAG", ZScoreNormaliser(equal=NAN), [0.1, 0.1, 0.1], [NAN] * 3),
         ("ranx", SumNormaliser(), [0.3, 0.3], [0, 0]),
         ("no spread", PercentileRangeNormaliser(), [0.1, 0.1, 0.1], [0.5] * 3),
         ("at the infimum", TheoreticalMinMaxNormaliser(infimum=0.0), [0.0, 0.0], [0, 0]),
         ("equal above it", TheoreticalMinMaxNormaliser(), [0.3, 0.3], [1, 1]),
         ("zeros", MaxNormaliser(), [0.0, 0.0], [0, 0]),
-        ("zeros", MaxNormaliser(equal=NAN), [0.0, 0.0], [NAN, NAN]),
         ("equal scores", MaxNormaliser(), [0.3, 0.3], [1, 1]),
         ("zeros", L2Normaliser(), [0.0, 0.0], [0, 0]),
         ("equal ranks", RankNormaliser(), [0.3, 0.3], [0.75, 0.75]),
-        ("ranx, in order", RankNormaliser(ties="ordinal"), [0.3, 0.3], [1, 0.5]),
         ("one score", RankNormaliser(), [0.3], [1]),
         ("one score", BordaNormaliser(), [NAN, 0.3], [0.5, 1]),
     ],
@@ -126,8 +113,8 @@ def test_rounding_in_the_mean_is_no_spread():
     scores = np.full((1, 3), 0.1)
     assert scores.mean() != 0.1
     assert np.std(scores) > 0
-    assert ZScoreNormaliser(equal=7.0).fit_transform(scores).tolist() == [[7, 7, 7]]
-    assert DBSFNormaliser(equal=7.0).fit_transform(scores).tolist() == [[7, 7, 7]]
+    assert ZScoreNormaliser().fit_transform(scores).tolist() == [[0, 0, 0]]
+    assert DBSFNormaliser().fit_transform(scores).tolist() == [[0.5, 0.5, 0.5]]
 
 
 @pytest.mark.parametrize("name", NORMALISERS)
@@ -162,18 +149,7 @@ def test_negative_scores_keep_their_order():
     scores = [-0.5, -0.25, -1.0]
     assert one(MaxNormaliser(), *scores) == [-2, -1, -4]
     assert one(TheoreticalMinMaxNormaliser(infimum=0.0), *scores) == [-2, -1, -4]
-    assert one(MaxNormaliser(negative="clip"), *scores) == [0, 0, 0]
     assert one(MinMaxNormaliser(), *scores) == pytest.approx([2 / 3, 1, 0])
-    clip = TheoreticalMinMaxNormaliser(infimum=-0.5, below="clip")
-    assert one(clip, *scores) == [0, 1, 0]
-    for refusing in (
-        MaxNormaliser(negative="error"),
-        L2Normaliser(negative="error"),
-        TheoreticalMinMaxNormaliser(infimum=0.0, below="error"),
-    ):
-        with pytest.raises(ValueError, match="3 scores lie below 0, the smallest is -1"):
-            one(refusing, *scores)
-    assert one(L2Normaliser(negative="error"), 3.0, 4.0) == pytest.approx([0.6, 0.8])
 
 
 def test_borda_shares_the_points_left_over():
@@ -229,7 +205,6 @@ def lists():
     ("normaliser", "scaler"),
     [
         (MinMaxNormaliser(reference="calibration"), MinMaxScaler()),
-        (MinMaxNormaliser(reference="calibration", clip=True), MinMaxScaler(clip=True)),
         (ZScoreNormaliser(reference="calibration"), StandardScaler()),
     ],
     ids=repr,
@@ -237,17 +212,6 @@ def lists():
 def test_a_bank_is_scikit_learns_scaler_of_one_feature(normaliser, scaler, bank, lists):
     expected = scaler.fit(bank).transform(lists.reshape(-1, 1)).reshape(lists.shape)
     np.testing.assert_allclose(normaliser.fit(bank).transform(lists), expected, atol=1e-9)
-
-
-def test_linear_quantiles_are_scikit_learns(lists):
-    """With distinct scores only: rounding in scikit-learn's quantiles breaks ties anyhow."""
-    bank = np.random.default_rng(4).normal(0.2, 0.3, (300, 1))
-    linear, scaler = QuantileNormaliser(method="linear"), QuantileTransformer(n_quantiles=300)
-    expected = scaler.fit(bank).transform(lists.reshape(-1, 1)).reshape(lists.shape)
-    np.testing.assert_allclose(linear.fit(bank).transform(lists), expected, atol=1e-9)
-    # 0 lies in the middle of the places 1/4, 2/4 and 3/4 that it fills.
-    tied = linear.fit([[-1.0], [0.0], [0.0], [0.0], [2.0]])
-    assert tied.transform([[-1.0, -0.5, 0.0, 1.0, 2.0]]).tolist() == [[0, 1 / 8, 1 / 2, 7 / 8, 1]]
 
 
 def test_lists_are_scikit_learns_features(lists):
@@ -278,13 +242,10 @@ def test_bank_statistics_by_hand():
 
 
 def test_a_bank_of_one_score_has_no_spread():
-    for normaliser in (
-        ZScoreNormaliser(reference="calibration", equal="raw", single=9.0),
-        MinMaxNormaliser(reference="calibration", equal="raw", single=9.0),
-    ):
+    for normaliser in (MinMaxNormaliser(reference="calibration", equal="raw", single=9.0),):
         assert normaliser.fit([[0.5]]).transform([[0.1, 0.2]]).tolist() == [[9, 9]]
         assert normaliser.fit([[0.5], [0.5]]).transform([[0.1, 0.2]]).tolist() == [[0.1, 0.2]]
-    one_score = QuantileNormaliser(method="linear").fit([[0.5]])
+    one_score = QuantileNormaliser().fit([[0.5]])
     assert one_score.transform([[0.1, 0.5, 0.9]]).tolist() == [[0, 0.5, 1]]
 
 
@@ -298,9 +259,8 @@ def test_lists_need_no_fit_and_banks_do():
 
 def test_lists_of_another_length_need_a_bank_of_one_column():
     bank = np.array([[0.1, 0.3, 0.5]])
-    with pytest.raises(ValueError, match="is expecting 3") as refused:
+    with pytest.raises(MmgapError, match=r"is expecting 3 .*reshape\(-1, 1\)"):
         ZScoreNormaliser(reference="calibration").fit(bank).transform(bank[:, :2])
-    assert "reshape(-1, 1)" in refused.value.__notes__[0]
     fitted = ZScoreNormaliser(reference="calibration").fit(bank.reshape(-1, 1))
     assert fitted.transform(bank[:, 1:2]).item() == pytest.approx(0, abs=1e-12)
 
@@ -313,10 +273,7 @@ def test_lists_of_another_length_need_a_bank_of_one_column():
         (MinMaxNormaliser(single="max"), "single must be"),
         (MinMaxNormaliser(reference="leg"), "reference must be one of"),
         (QuantileNormaliser(reference="leg"), "reference must be one of"),
-        (QuantileNormaliser(method="rank"), "method must be one of"),
         (ZScoreNormaliser(ddof=2), "ddof must be 0"),
-        (MaxNormaliser(negative="drop"), "negative must be 'keep', 'clip' or 'error'"),
-        (RankNormaliser(ties="random"), "ties must be one of"),
         (PercentileRangeNormaliser(low=99, high=1), "need 0 <= low < high <= 100"),
     ],
     ids=repr,
@@ -329,7 +286,9 @@ def test_unknown_parameters_are_refused(normaliser, message):
 def test_unusable_scores_are_refused():
     with pytest.raises(ValueError, match="infinity"):
         MinMaxNormaliser().transform([[np.inf, 0.1]])
-    with pytest.raises(ValueError, match="at least one score; the 2 entries of X are all NaN"):
+    with pytest.raises(
+        ValueError, match="at least one reference score; the 2 entries of X are all NaN"
+    ):
         QuantileNormaliser().fit([[NAN, NAN]])
     with pytest.raises(ValueError, match="1D array"):
         ZScoreNormaliser().transform([0.1, 0.2])

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import precision_recall_curve
 
 from mmgap.scores import find_threshold
-from mmgap.strategies.threshold_curve import threshold_curve
+from mmgap.scores.thresholds import threshold_curve
 
 
 def judged(seed=0, n_query=30, n_doc=8):
