@@ -237,9 +237,9 @@ except CorpusError:
 # ### What the cures do to the histograms
 #
 # Two normalisers take each list by itself, two reference scores. *Reference CDF* replaces a score
-# by the fraction of them below it. *Taking turns* uses the rank alone: best text, best image, second
-# text, second image. It is here as a yardstick, for it knows nothing about how good a hit is.
-# *Platt* and *isotonic* are calibrators.
+# by the fraction of them below it. *Taking turns* uses the rank alone: best text, best image,
+# second text, second image. It is here as a yardstick, for it knows nothing about how good a hit
+# is. *Platt* and *isotonic* are calibrators.
 
 # %%
 cures = {
