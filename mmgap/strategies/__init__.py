@@ -44,7 +44,6 @@ from mmgap.strategies.mixed_index import (
     single_modality_table,
     worse_direction,
 )
-from mmgap.strategies.pair_store import PairStore
 from mmgap.strategies.rerank import PairScorer, Rerank
 from mmgap.strategies.strategy import (
     BestLeg,
@@ -101,7 +100,6 @@ __all__ = [
     "Judged",
     "MixedIndex",
     "PairScorer",
-    "PairStore",
     "Pool",
     "Rerank",
     "Strategy",
