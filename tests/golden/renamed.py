@@ -8,7 +8,7 @@ from __future__ import annotations
 TABLES: dict[str, str] = {}
 """Tables."""
 
-COLUMNS: dict[str, str] = {}
+COLUMNS: dict[str, str] = {"share text": "fraction text", "share image": "fraction image"}
 """Columns, of every table or of one: ``"table/column"``."""
 
 WORDS: dict[str, str] = {
@@ -24,6 +24,7 @@ WORDS: dict[str, str] = {
     "P(text > right image)": "P(text > relevant image)",
     "P(image > right text)": "P(image > relevant text)",
     "text share@10": "text fraction@10",
+    "text_share@10": "text_fraction@10",
 }
 """Whole cells of text, such as the name of a method."""
 
