@@ -158,6 +158,18 @@ def test_one_image_has_one_vector_whichever_way_it_comes(
     np.testing.assert_array_equal(opened, of_corpus)
 
 
+@pytest.mark.parametrize("name", ["mini", "onnx", "open_clip"])
+def test_one_unread_image_many_times(
+    name: str, encoders: dict[str, Encoder], tmp_path: Path
+) -> None:
+    """Images are prepared in threads, and loading one object in two of them breaks it."""
+    noise = np.random.default_rng(1).integers(0, 255, (500, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    unread = Image.open(tmp_path / "noise.png")
+    rows = encoders[name].encode_images([unread] * 12)
+    np.testing.assert_allclose(rows, rows[:1].repeat(12, axis=0), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_text_that_looks_like_an_image_stays_a_text(
     name: str, encoders: dict[str, Encoder], images: list[Image.Image], tmp_path: Path
