@@ -378,10 +378,8 @@ def geometry(world: World) -> Made:
 
 @maker
 def mixed_index(world: World) -> Made:
-    from mmgap.strategies.mixed_documents import rank_mixed_documents
-
     from mmgap.mitigate import MITIGATIONS
-    from mmgap.strategies.mixed_index import MixedIndex
+    from mmgap.strategies import MixedIndex, rank_mixed_documents
 
     calibration, test = world.halves
     rows = []
