@@ -22,7 +22,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -569,14 +569,14 @@ def _open_to_read(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _open_to_write(path: Path) -> Iterator[TextIO]:
-    if path.suffix != ".gz":
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        return
-    # No time and no file name inside, so that the same run gives the same bytes.
-    with (
-        path.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-        io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
-    ):
-        yield text
+    try:
+        with ExitStack() as stack:
+            file: Any = stack.enter_context(path.open("wb"))
+            if path.suffix == ".gz":
+                # No time and no name inside, so that the same run gives the same bytes.
+                packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0)
+                file = stack.enter_context(packed)
+            yield stack.enter_context(io.TextIOWrapper(file, encoding="utf-8", newline="\n"))
+    except OSError as error:
+        msg = f"{path}: cannot be written ({error.strerror or error}); give another path"
+        raise MmgapError(msg) from error

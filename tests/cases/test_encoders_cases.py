@@ -27,8 +27,8 @@ from mmgap.errors import EncoderError
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.rerankers import Content, load_reranker
 from mmgap.rerankers.base import Pair, RerankerInfo
-from mmgap.strategies import pair_scorer
-from mmgap.strategies.pair_scorer import PairScorer
+from mmgap.strategies import rerank
+from mmgap.strategies.rerank import PairScorer
 
 sys.path.append(str(Path(__file__).parents[1] / "encoders"))
 
@@ -195,7 +195,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_scores(vectors: Vectors, tmp_pa
 def test_few_large_images_are_decoded_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_scorer, "_PIXELS", 25_000)
+    monkeypatch.setattr(rerank, "_PIXELS", 25_000)
     for at in range(10):
         Image.new("RGB", (100, 100), (at, 0, 0)).save(tmp_path / f"{at}.png")
     documents = [Document(f"d{at}", image=ImageFile(tmp_path / f"{at}.png")) for at in range(10)]

@@ -24,7 +24,14 @@ from mmgap.evaluation import (
     recall_table,
     tied_at,
 )
-from mmgap.fusion import FUSIONS, AdaptiveWeights, ConvexCombination, LogisticFusion, PositionFusion
+from mmgap.fusion import (
+    FUSIONS,
+    AdaptiveWeights,
+    ConvexCombination,
+    LogisticFusion,
+    PositionFusion,
+    engines,
+)
 
 POOL = [f"d{n}" for n in range(1200)]
 
@@ -303,6 +310,8 @@ def test_c23_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "none.trec", tmp_path):
         with pytest.raises(MmgapError, match="cannot be read"):
             read_run(path)
+    with pytest.raises(MmgapError, match="cannot be written"):
+        cut_run(3).to_trec(tmp_path / "none" / "run.trec")
 
 
 # --- Null tests: noise in, chance out ---------------------------------------------------------
@@ -328,17 +337,21 @@ LEARNED = {
 }
 
 
-def listed_methods():
-    from mmgap.strategies.methods import METHODS
-
-    return {
-        name: method.recipe.fusion
-        for name, method in METHODS.items()
-        if method.family in ("fused", "engine")
-    }
-
-
-ALL = {f"fusion {name}": fuse for name, fuse in FUSIONS.items()} | listed_methods() | LEARNED
+ENGINES = {name: getattr(engines, name) for name in engines.SOURCES} | {
+    "autorag_cc": partial(engines.autorag_cc, weight=0.5),
+    "autorag tmm": partial(
+        engines.autorag_cc,
+        weight=0.5,
+        normalize_method="tmm",
+        lexical_theoretical_min_value=-1.0,
+    ),
+    "elasticsearch minmax": partial(engines.elasticsearch_linear, normalizer="minmax"),
+    "llamaindex dist": partial(engines.llamaindex_fusion, mode="dist_based_score"),
+    "opensearch z": partial(engines.opensearch_hybrid, normalization="z_score"),
+    "ranx_fuse": partial(engines.ranx_fuse, norm="min-max", method="mnz"),
+    "ranx zmuv": partial(engines.ranx_fuse, norm="zmuv", method="sum"),
+}
+ALL = {f"fusion {name}": fuse for name, fuse in FUSIONS.items()} | ENGINES | LEARNED
 
 
 @pytest.mark.parametrize("lacking", [False, True], ids=["both", "one-modality"])

@@ -69,29 +69,6 @@ def test_sentence_tower_is_all_minilm_as_sentence_transformers_runs_it() -> None
     np.testing.assert_allclose(SentenceTower()(texts).numpy(), theirs, atol=1e-5)
 
 
-def test_one_batch_or_many_give_the_same(encoder: MiniEncoder) -> None:
-    texts = ["cat", "a very long text about nothing in particular, with many words", "dog", ""]
-    np.testing.assert_allclose(
-        encoder.encode_text(texts), encoder.encode_text(texts, batch_size=1), atol=1e-5
-    )
-    rng = np.random.default_rng(0)
-    images = [Image.fromarray(rng.integers(0, 255, (90, 60, 3), dtype=np.uint8)) for _ in range(3)]
-    np.testing.assert_allclose(
-        encoder.encode_images(images), encoder.encode_images(images, batch_size=1), atol=1e-5
-    )
-
-
-def test_raw_vectors_point_where_the_unit_ones_do(encoder: MiniEncoder) -> None:
-    raw = encoder.encode_text(["cat"], normalize=False)
-    assert abs(np.linalg.norm(raw) - 1) > 1e-3
-    np.testing.assert_allclose(raw / np.linalg.norm(raw), encoder.encode_text(["cat"]), atol=1e-6)
-
-
-def test_nothing_in_nothing_out(encoder: MiniEncoder) -> None:
-    assert encoder.encode_text([]).shape == (0, encoder.info.dim)
-    assert encoder.encode_images([]).shape == (0, encoder.info.dim)
-
-
 def test_pixels_are_scaled_as_efficientnet_lite_expects() -> None:
     black_to_white = np.array([[[[0] * 3, [255] * 3]]], dtype=np.uint8)
     assert to_pixels(black_to_white)[0, 0, 0].tolist() == [-127 / 128, 1.0]

@@ -234,40 +234,6 @@ def test_images_are_prepared_by_pillow(
     assert type(processor.image_processor).__name__.endswith("Pil")
 
 
-def test_a_grey_or_transparent_image_is_read_as_rgb(
-    encoders: dict[str, LateInteractionEncoder],
-) -> None:
-    image = pictures()[0].convert("L")
-    for encoder in (encoders["colqwen2"], encoders["colpali"]):
-        assert_equal(
-            encoder.encode_images([image]), list(encoder.encode_images([image.convert("RGB")]))
-        )
-
-
-def test_a_text_that_looks_like_a_path_stays_a_text(
-    encoders: dict[str, LateInteractionEncoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "cat.png"
-    pictures()[0].save(path)
-    texts = [str(path), "https://a.b/c.png"]
-    assert len(encoders["colqwen2"].encode_text(texts)[0]) > len(texts[0])  # one token a letter
-    # sentence-transformers would guess what a bare string is; it is told.
-    model = encoders["colbert"]._tower.model
-    for role in ("query", "document"):
-        seen: list[Any] = []
-        run = getattr(model, f"encode_{role}")
-        monkeypatch.setattr(
-            model,
-            f"encode_{role}",
-            lambda inputs, seen=seen, run=run, **options: (
-                seen.extend(inputs),
-                run(inputs, **options),
-            )[1],
-        )
-        encoders["colbert"].encode_text(texts, role=role)
-        assert sorted(item["text"] for item in seen) == sorted(texts)
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_long_texts_are_cut_before_the_marks_are_put_around(
     family: str, encoders: dict[str, LateInteractionEncoder]
@@ -355,13 +321,6 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
         LateInteractionEncoder(str(tmp_path))
 
 
-def test_pickled_weights_are_not_read(checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    folder = copy(checkpoints["colpali"], tmp_path / "pickled")
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(EncoderError, match=r"pickled weights \(\.bin\) are not read"):
-        LateInteractionEncoder(str(folder))
-
-
 def test_missing_weights_are_not_made_up(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -381,8 +340,3 @@ def test_damaged_files_are_named(checkpoints: dict[str, Path], tmp_path: Path) -
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(EncoderError, match=r"damaged' .* cannot be loaded"):
         LateInteractionEncoder(str(folder))
-
-
-def test_remote_code_needs_a_revision() -> None:
-    with pytest.raises(EncoderError, match="needs a revision"):
-        LateInteractionEncoder("owner/model", trust_remote_code=True)

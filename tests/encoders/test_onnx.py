@@ -13,7 +13,7 @@ import pytest
 import tiny_onnx
 import torch
 from PIL import Image
-from tiny_onnx import CLIP_PIXELS, DIM, JINA_PIXELS, SIDE, WIDTH, Graph, towers
+from tiny_onnx import CLIP_PIXELS, JINA_PIXELS, SIDE, WIDTH, Graph, towers
 
 from mmgap.encoders import Encoder, load_encoder
 from mmgap.encoders.catalog import find_model
@@ -135,29 +135,6 @@ def test_equals_torch(name: str, folders: dict[str, Path], encoders: dict[str, E
     )
     unit = texts / texts.norm(dim=1, keepdim=True)
     np.testing.assert_allclose(encoder.encode_text(TEXTS), unit, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_vector_does_not_depend_on_its_batch(name: str, encoders: dict[str, Encoder]) -> None:
-    encoder = encoders[name]
-    alone = np.vstack([encoder.encode_text([text]) for text in TEXTS])
-    np.testing.assert_allclose(encoder.encode_text(TEXTS), alone, atol=1e-5)
-    np.testing.assert_allclose(encoder.encode_text(TEXTS, batch_size=2), alone, atol=1e-5)
-    by_image = np.vstack([encoder.encode_images([image]) for image in pictures()])
-    np.testing.assert_allclose(encoder.encode_images(pictures()), by_image, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_shape_type_and_norm(name: str, encoders: dict[str, Encoder]) -> None:
-    encoder = encoders[name]
-    dim = DIM if name in {"clip", "joint-clip"} else WIDTH
-    assert isinstance(encoder, Encoder)
-    for embeddings in (encoder.encode_text(TEXTS, role="query"), encoder.encode_images(pictures())):
-        assert embeddings.dtype == np.float32
-        assert embeddings.shape[1] == encoder.info.dim == dim
-        np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
-    assert encoder.encode_text([]).shape == (0, dim)
-    assert encoder.encode_images([]).shape == (0, dim)
 
 
 # --- Jina CLIP v2: one graph ----------------------------------------------------------------------
@@ -312,34 +289,6 @@ def test_siglip_texts_have_full_length_and_lower_case(encoders: dict[str, OnnxEn
     assert 2 not in ids  # <unk>: this tokenizer knows no capitals
     np.testing.assert_array_equal(
         encoders["siglip"].encode_text(["DOG"]), encoders["siglip"].encode_text(["dog"])
-    )
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_text_that_looks_like_an_image_path_stays_a_text(
-    name: str, encoders: dict[str, Encoder], picture: Path
-) -> None:
-    encoder = encoders[name]
-    text = encoder.encode_text([str(picture)])
-    image = encoder.encode_images([Image.open(picture).convert("RGB")])
-    assert not np.allclose(text, image, atol=1e-2)
-
-
-def test_other_inputs_are_refused(encoders: dict[str, Encoder]) -> None:
-    with pytest.raises(EncoderError, match="expected a list of texts"):
-        encoders[V1].encode_text("a cat")
-    with pytest.raises(EncoderError, match="image 0 is of type str"):
-        encoders[V1].encode_images(["cat.png"])
-
-
-def test_images_of_other_modes_are_read_as_rgb(encoders: dict[str, Encoder]) -> None:
-    """Before the resize: numbers of a palette cannot be mixed."""
-    palette = pictures()[0].quantize(16)
-    assert palette.mode == "P"
-    np.testing.assert_allclose(
-        encoders[V1].encode_images([palette]),
-        encoders[V1].encode_images([palette.convert("RGB")]),
-        atol=1e-6,
     )
 
 
@@ -638,11 +587,6 @@ def test_swapped_towers_are_noticed(copy: Callable[[str], Path]) -> None:
     shutil.copy(folder / "onnx" / "text_model.onnx", folder / "onnx" / "vision_model.onnx")
     with pytest.raises(EncoderError, match="Is it the text tower"):
         OnnxEncoder(V1, folder=folder)
-
-
-def test_a_length_it_was_not_trained_for_is_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(EncoderError, match=r"jina-clip-v1 cannot be cut to 8 dimensions"):
-        OnnxEncoder(V1, folder=folders[V1], dim=8)
 
 
 def test_clips_pooler_output_is_not_in_the_shared_space(tmp_path: Path) -> None:

@@ -162,13 +162,6 @@ def test_long_texts_are_cut_and_keep_their_end(folders: dict[str, Path]) -> None
     np.testing.assert_allclose(cut, kept, atol=1e-6)
 
 
-def test_a_text_that_looks_like_an_image_path_stays_a_text(clip: Encoder, picture: Path) -> None:
-    embeddings = clip.encode_text([str(picture), "http com cat png"])
-    image = clip.encode_images([Image.open(picture).convert("RGB")])
-    assert embeddings.shape == (2, 24)
-    assert not np.allclose(embeddings[0], image[0], atol=1e-2)
-
-
 def test_facts(folders: dict[str, Path]) -> None:
     encoder = load_encoder(str(folders["last-token"]))
     info = encoder.info
@@ -178,24 +171,6 @@ def test_facts(folders: dict[str, Path]) -> None:
     assert info.logit_bias == -10
     assert (info.dim, info.max_text_tokens, info.image_size) == (24, CONTEXT, SIZE)
     assert load_encoder(str(folders["clip"])).info.logit_bias is None
-
-
-def test_shape_type_and_norm(clip: Encoder) -> None:
-    for embeddings in (clip.encode_text(TEXTS, role="query"), clip.encode_images(pictures())):
-        assert embeddings.dtype == np.float32
-        np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-6)
-    assert np.abs(np.linalg.norm(clip.encode_text(TEXTS, normalize=False), axis=1) - 1).min() > 0.01
-    assert clip.encode_text([]).shape == (0, 24)
-    assert clip.encode_images([]).shape == (0, 24)
-
-
-def test_images_of_other_modes_are_read_as_rgb(clip: Encoder) -> None:
-    """Before the resize: numbers of a palette cannot be mixed."""
-    palette = pictures()[0].quantize(16)
-    assert palette.mode == "P"
-    np.testing.assert_allclose(
-        clip.encode_images([palette]), clip.encode_images([palette.convert("RGB")]), atol=1e-6
-    )
 
 
 def test_half_precision_is_close(folders: dict[str, Path], clip: Encoder) -> None:
@@ -551,18 +526,6 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
         load_encoder("local-dir:/no/such/folder")
     with pytest.raises(EncoderError, match="holds no weights"):
         load_encoder(f"open_clip:PE-Core-B-16/meta@{tmp_path}")
-
-
-def test_an_unknown_dtype_is_refused(folders: dict[str, Path]) -> None:
-    with pytest.raises(EncoderError, match="dtype is 'int4'; expected auto, float32"):
-        load_encoder(str(folders["clip"]), dtype="int4")
-
-
-def test_other_inputs_are_refused(clip: Encoder) -> None:
-    with pytest.raises(EncoderError, match="expected a list of texts"):
-        clip.encode_text("a cat")
-    with pytest.raises(EncoderError, match="image 0 is of type str"):
-        clip.encode_images(["cat.png"])
 
 
 def test_without_the_library_it_says_what_to_install(

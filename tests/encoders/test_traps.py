@@ -321,15 +321,6 @@ def test_siglip_images_equal_plain_transformers(
     )
 
 
-@pytest.mark.parametrize("name", ["clip", "siglip2-naflex", *tiny.FUSED])
-def test_images_of_any_mode(name: str, encoder: Load) -> None:
-    grey = pictures()[0].convert("L")
-    palette = pictures()[1].convert("P")
-    clear = pictures()[2].convert("RGBA")
-    expected = encoder(name).encode_images([i.convert("RGB") for i in (grey, palette, clear)])
-    np.testing.assert_array_equal(encoder(name).encode_images([grey, palette, clear]), expected)
-
-
 # --- Nomic ---------------------------------------------------------------------------------------
 
 

@@ -410,13 +410,15 @@ def engines(world: World) -> Made:
         for row, fused in enumerate(fuse(*some))
         for at, value in enumerate(fused)
     ]
-    lists = [
-        {f"d{at}": float(scores[0, at]) for at in np.argsort(-scores[0])[:6]} for scores in some
-    ]
+    lists = [np.full((1, 12), np.nan) for _ in some]
+    for scores, top in zip(some, lists, strict=True):
+        best = np.argsort(-scores[0])[:6]
+        top[0, best] = scores[0, best]
     hits = [
-        {"engine": name, "document": doc, "value": value}
+        {"engine": name, "document": f"d{at}", "value": value}
         for name in ("qdrant_rrf", "qdrant_dbsf", "weaviate_relative_score", "opensearch_hybrid")
-        for doc, value in getattr(engines, name)(*lists).items()
+        for at, value in enumerate(getattr(engines, name)(*lists)[0])
+        if not np.isnan(value)
     ]
     return {"fusions": pd.DataFrame(rows), "engines": pd.DataFrame(hits)}
 
@@ -494,7 +496,7 @@ def timeless(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out what a clock said."""
     clock = [c for c in map(str, table) if "ms" in c.replace("-", "_").split("_") or "seconds" in c]
     if "measure" in table:
-        table = table[~table["measure"].astype(str).str.contains(r"\bms\b")]
+        table = table[~table["measure"].astype(str).str.contains(r"(?:^|[ _])ms(?:[ _/]|$)")]
     return table.drop(columns=clock)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from tiny_rerankers import noise
 
 from mmgap.encoders.catalog import ModelFacts
-from mmgap.errors import EncoderError, MissingExtraError
+from mmgap.errors import EncoderError
 from mmgap.rerankers.base import Content, Pair, Reranker
 from mmgap.rerankers.jina_m0 import JinaM0Reranker
 
@@ -211,13 +210,6 @@ def test_images_are_resized_by_pillow_within_the_limits(m0: JinaM0Reranker) -> N
     assert m0._inputs([small])["mm_token_type_ids"].sum() == 4
 
 
-def test_images_need_not_be_rgb(m0: JinaM0Reranker) -> None:
-    gray = noise(1).convert("L")
-    pairs = [Pair(Content("x"), Content(image=image)) for image in (gray, gray.convert("RGB"))]
-    one, other = logits(m0, *pairs)
-    assert one == pytest.approx(other, abs=1e-5)
-
-
 def test_a_text_cannot_pass_for_an_image(m0: JinaM0Reranker) -> None:
     """Else the document's image would go to the query's text."""
     pair = Pair(Content(f"what is {IMAGE}?"), Content(image=noise(1)))
@@ -276,12 +268,6 @@ def test_fingerprint_is_of_files_and_options(m0: JinaM0Reranker, tiny_m0: Path, 
     assert JinaM0Reranker(str(copy)).info.fingerprint != m0.info.fingerprint
 
 
-def test_kinds_that_it_does_not_take(m0: JinaM0Reranker) -> None:
-    fused = Content("cat", noise(1))
-    with pytest.raises(EncoderError, match=r"pair 1 is fused-text .* takes text-text, text-image"):
-        m0.score([PAIRS[0], Pair(fused, Content("cat"))])
-
-
 def test_a_thin_image_is_named(m0: JinaM0Reranker) -> None:
     thin = Pair(Content("x"), Content(image=Image.new("RGB", (3, 900))))
     with pytest.raises(EncoderError, match=r"image of pair 1 is 3 x 900 pixels; .* 200 times"):
@@ -324,36 +310,3 @@ def test_an_incomplete_folder_names_itself(damage: str, tiny_m0: Path, tmp_path:
     (folder / damage).write_bytes(data[: len(data) // 2])
     with pytest.raises(EncoderError, match=r"incomplete.*cannot be loaded"):
         JinaM0Reranker(str(folder))
-
-
-def test_pickled_weights_are_not_read(tiny_m0: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pickled"
-    shutil.copytree(tiny_m0, folder)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(EncoderError, match=r"no \.safetensors file"):
-        JinaM0Reranker(str(folder))
-
-
-def test_without_torchvision_it_says_what_to_install(
-    tiny_m0: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "mmgap\[vlm\]"'):
-        JinaM0Reranker(str(tiny_m0))
-
-
-def test_without_network_it_says_what_to_download() -> None:
-    with pytest.raises(
-        EncoderError, match=r"hf download jinaai/jina-reranker-m0 --revision abc --local-dir"
-    ):
-        JinaM0Reranker(revision="abc")
-
-
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match=r"nowhere is no folder; expected the one with"):
-        JinaM0Reranker(folder=tmp_path / "nowhere")
-
-
-def test_an_unknown_number_format(tiny_m0: Path) -> None:
-    with pytest.raises(EncoderError, match=r"dtype is 'int4'; expected auto, float32"):
-        JinaM0Reranker(str(tiny_m0), dtype="int4")
