@@ -18,9 +18,9 @@ $(READY): pyproject.toml constraints/cpu.txt
 	@touch $@
 
 suite: $(READY)  ## Print the headline tables, then run every notebook; write figures/ and results/
-	$(BIN)/mmgap report --quiet
-	$(BIN)/mmgap gap --encoder mini-clip --condition style --quiet
-	$(BIN)/mmgap table two-stage --encoder mini-clip --quiet
+	$(BIN)/mmgap report
+	$(BIN)/mmgap gap --encoder mini-clip --corpus pictograms/style
+	$(BIN)/mmgap table two-stage --encoder mini-clip
 	$(BIN)/python scripts/notebooks.py execute --output-dir results/notebooks --jobs 2 --keep
 
 test: $(READY)  ## Lint, types, all tests, every notebook under nbmake

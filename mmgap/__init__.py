@@ -1,4 +1,4 @@
-"""Show, measure and cure the modality gap of multimodal retrieval.
+"""Show, measure and mitigate the modality gap of multimodal retrieval.
 
 >>> import mmgap as mg
 >>> corpus = mg.load_corpus("pictograms", split="test")  # doctest: +SKIP

@@ -2,54 +2,30 @@
 
 Every mitigation is a scikit-learn estimator. It is fitted on a mapping of role to vectors of
 **calibration data**, roles being ``query``, ``text`` and ``image``, and gives the scores of other
-data with ``leg_scores``. Those that change the vectors also have ``transform``, so that a
+data with ``leg_scores``. Those of ``vectors`` also have ``transform``, so that a
 ``sklearn.pipeline.Pipeline`` can hold several; :func:`dot_scores` scores what comes out of it.
+Those of ``scores`` correct hubs. :data:`FACTS` is the table of all of them.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from mmgap.mitigate.base import EmbeddingMitigation, Mitigation, ScoreMitigation, dot_scores
-    from mmgap.mitigate.c3_collapse import C3Collapse
-    from mmgap.mitigate.coral import Coral
-    from mmgap.mitigate.csls import CSLS
-    from mmgap.mitigate.db_norm import DBNorm
-    from mmgap.mitigate.dimension_ablation import DimensionAblation
-    from mmgap.mitigate.distribution_normalisation import DistributionNormalisation
-    from mmgap.mitigate.gap_shift import GapShift
-    from mmgap.mitigate.inverted_softmax import InvertedSoftmax
-    from mmgap.mitigate.mean_centring import MeanCentring
-    from mmgap.mitigate.nnn import NNN
-    from mmgap.mitigate.qb_norm import QBNorm
-    from mmgap.mitigate.registry import MITIGATIONS
-    from mmgap.mitigate.whitening import Whitening
-
-# All need scikit-learn, which takes more than a second to import.
-_HOME = {
-    "C3Collapse": "c3_collapse",
-    "CSLS": "csls",
-    "Coral": "coral",
-    "DBNorm": "db_norm",
-    "DimensionAblation": "dimension_ablation",
-    "DistributionNormalisation": "distribution_normalisation",
-    "EmbeddingMitigation": "base",
-    "GapShift": "gap_shift",
-    "InvertedSoftmax": "inverted_softmax",
-    "MITIGATIONS": "registry",
-    "MeanCentring": "mean_centring",
-    "Mitigation": "base",
-    "NNN": "nnn",
-    "QBNorm": "qb_norm",
-    "ScoreMitigation": "base",
-    "Whitening": "whitening",
-    "dot_scores": "base",
-}
+from mmgap.mitigate.base import EmbeddingMitigation, Mitigation, ScoreMitigation, dot_scores
+from mmgap.mitigate.scores import CSLS, NNN, DBNorm, InvertedSoftmax, QBNorm
+from mmgap.mitigate.vectors import (
+    C3Collapse,
+    Coral,
+    DimensionAblation,
+    DistributionNormalisation,
+    GapShift,
+    MeanCentring,
+    Whitening,
+)
 
 __all__ = [
     "CSLS",
+    "FACTS",
     "MITIGATIONS",
     "NNN",
     "C3Collapse",
@@ -58,6 +34,7 @@ __all__ = [
     "DimensionAblation",
     "DistributionNormalisation",
     "EmbeddingMitigation",
+    "Facts",
     "GapShift",
     "InvertedSoftmax",
     "MeanCentring",
@@ -69,15 +46,40 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
-    if name not in _HOME:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+class Facts(NamedTuple):
+    """A mitigation, whether unit rows come out of it and a rotation changes no score."""
+
+    mitigation: Mitigation
+    unit_rows: bool
+    turns_with_the_space: bool
+    source: str
 
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_MOVES = "Liang et al., NeurIPS 2022"
+_NNN = "Chowdhury et al., EMNLP 2024"
+_ZCA = "Kessy, Lewin and Strimmer 2018"
+
+FACTS: dict[str, Facts] = {
+    "mean centring": Facts(MeanCentring(), True, True, "Li et al., arXiv 2507.19054"),
+    "c3 collapse": Facts(C3Collapse(), False, True, "Zhang, Sui and Yeung-Levy, ICLR 2024"),
+    "distribution normalisation": Facts(
+        DistributionNormalisation(), False, True, "Zhou et al., NeurIPS 2023"
+    ),
+    "gap shift": Facts(GapShift(), True, True, _MOVES),
+    "gap shift both": Facts(GapShift(which="both"), True, True, _MOVES),
+    "drop 2 dims": Facts(DimensionAblation(), True, False, "Schrodi et al., ICLR 2025"),
+    "whitening": Facts(Whitening(), True, True, _ZCA),
+    "pooled whitening": Facts(Whitening(pooled=True), True, True, _ZCA),
+    "coral": Facts(Coral(), True, True, "Sun, Feng and Saenko, AAAI 2016"),
+    # k for banks of a few hundred queries, see the class.
+    "nnn": Facts(NNN(k=16), True, True, _NNN),
+    "nnn alpha 1": Facts(NNN(alpha=1.0, k=16), True, True, _NNN),
+    "inverted softmax": Facts(InvertedSoftmax(), True, True, "Smith et al., ICLR 2017"),
+    "qb-norm": Facts(QBNorm(), True, True, "Bogolin et al., CVPR 2022"),
+    "db-norm": Facts(DBNorm(), True, True, "Wang, Jian and Xue, EMNLP 2023"),
+    "csls": Facts(CSLS(), True, True, "Conneau et al., ICLR 2018"),
+}
+"""Facts by name; mitigations that correct scores leave the unit rows as they are."""
+
+MITIGATIONS: dict[str, Mitigation] = {name: facts.mitigation for name, facts in FACTS.items()}
+"""Mitigations by the name that tables use; ``sklearn.base.clone`` one before fitting it."""

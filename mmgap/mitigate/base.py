@@ -1,4 +1,12 @@
-"""What all mitigations share: the roles, how vectors come in, and how legs are scored."""
+"""What all mitigations share: the roles, how vectors come in, and how legs are scored.
+
+``embeddings`` is a mapping of role to vectors of shape (n, dim): ``query``, ``text``, ``image``.
+All roles are of one model. Rows come to unit length in float64 first; nothing is modified. ``fit``
+takes calibration data, not paired, never the queries that results are reported on. A role that is
+missing or unknown, vectors of different dimensions, a row that is zero or not finite, and
+parameters that are not offered raise :class:`~mmgap.errors.MmgapError`; scoring before ``fit``
+raises scikit-learn's ``NotFittedError``.
+"""
 
 from __future__ import annotations
 
@@ -16,76 +24,37 @@ LEGS = ("text", "image")
 ROLES = ("query", *LEGS)
 """What vectors can be: of queries, of documents' texts, of documents' images."""
 
+Embeddings = Mapping[str, np.ndarray]
+
 
 class Mitigation(ABC, BaseEstimator):
     """Base of all mitigations: fitted on calibration vectors, gives the scores to merge by.
 
-    Attributes
-    ----------
-    needs : tuple of str
-        Roles that ``fit`` must be given. Others it takes where they are there.
-    uses_gallery : bool
-        Whether a score depends on the other documents that are passed, and not on query, document
-        and calibration data alone. Documents are known when they are indexed, so that this is no
-        leak; but adding a document then changes the scores of the others. No score ever depends
-        on the other *queries* that are passed.
+    ``needs`` are the roles that ``fit`` must be given; others it takes where they are there.
+    ``uses_gallery`` says whether a score depends on the other documents that are passed. Documents
+    are known when they are indexed, so that this is no leak; but adding one then changes the scores
+    of the others. No score ever depends on the other *queries* that are passed.
     """
 
     needs: tuple[str, ...] = ()
     uses_gallery = False
 
-    def fit(self, embeddings: Mapping[str, np.ndarray], y: object = None) -> Mitigation:  # noqa: ARG002
-        """Take what is needed from calibration data.
-
-        Parameters
-        ----------
-        embeddings : mapping of {"query", "text", "image"} to ndarray of shape (n, dim)
-            Vectors of calibration queries and documents, of one model, not paired. Rows are
-            brought to unit length in float64; nothing is modified. Never pass the queries that
-            results are reported on.
-        y : ignored
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        MmgapError
-            If a role is missing or unknown, vectors have different dimensions, a row is zero or
-            not finite, or a parameter has a value that is not offered.
-        """
+    def fit(self, embeddings: Embeddings, y: object = None) -> Mitigation:  # noqa: ARG002
+        """Take what is needed from calibration data."""
         rows = check_embeddings(embeddings, type(self).__name__, needs=self.needs)
         self.n_features_in_ = next(iter(rows.values())).shape[1]
         self._fit(rows)
         return self
 
     @abstractmethod
-    def leg_scores(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Score the documents of every leg for every query.
+    def leg_scores(self, embeddings: Embeddings) -> dict[str, np.ndarray]:
+        """Score the documents of every leg for every query: (n_query, n_doc), larger is better.
 
-        Parameters
-        ----------
-        embeddings : mapping of role to ndarray of shape (n, dim)
-            ``query``, and ``text``, ``image`` or both.
-
-        Returns
-        -------
-        scores : dict of leg to float64 ndarray of shape (n_query, n_doc)
-            Larger = more similar, the legs on one scale as far as the method brings them there.
-            A row depends on its own query only, never on the other rows of ``query``.
-
-        Raises
-        ------
-        MmgapError
-            If there is no query role or no leg, or vectors cannot be used.
-        sklearn.exceptions.NotFittedError
-            If ``fit`` has not been called.
+        ``embeddings`` holds ``query``, and ``text``, ``image`` or both. The legs come on one scale
+        as far as the method brings them there.
         """
 
-    def _checked(
-        self, embeddings: Mapping[str, np.ndarray], needs: Sequence[str] = ()
-    ) -> dict[str, np.ndarray]:
+    def _checked(self, embeddings: Embeddings, needs: Sequence[str] = ()) -> dict[str, np.ndarray]:
         check_is_fitted(self)
         return check_embeddings(
             embeddings, type(self).__name__, needs=needs, dim=self.n_features_in_
@@ -99,32 +68,17 @@ class Mitigation(ABC, BaseEstimator):
 class EmbeddingMitigation(TransformerMixin, Mitigation):
     """Base of the mitigations that change vectors; a subclass says in ``_transform`` how."""
 
-    def transform(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Change the vectors of each role.
+    def transform(self, embeddings: Embeddings) -> dict[str, np.ndarray]:
+        """Change the vectors of any of the roles fitted on, each row by itself.
 
-        Parameters
-        ----------
-        embeddings : mapping of role to ndarray of shape (n, dim)
-            Any of the roles fitted on. Rows are brought to unit length first.
-
-        Returns
-        -------
-        embeddings : dict of role to float64 ndarray of shape (n, dim)
-            The same roles and rows; unit rows unless the class says otherwise. Each row depends
-            on itself and on calibration data only.
-
-        Raises
-        ------
-        MmgapError
-            If vectors cannot be used, a role was not fitted on, or a row lands in the origin.
-        sklearn.exceptions.NotFittedError
-            If ``fit`` has not been called.
+        Unit rows come out unless the class says otherwise; a row that lands in the origin raises
+        MmgapError.
         """
         rows = self._checked(embeddings)
         return {role: self._transform(role, values) for role, values in rows.items()}
 
-    def leg_scores(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Dot products of the transformed vectors, see :meth:`Mitigation.leg_scores`."""
+    def leg_scores(self, embeddings: Embeddings) -> dict[str, np.ndarray]:
+        """Dot products of the transformed vectors."""
         return dot_scores(self.transform(embeddings))
 
     def _unit(self, role: str, rows: np.ndarray) -> np.ndarray:
@@ -152,11 +106,10 @@ class ScoreMitigation(Mitigation):
     They keep calibration vectors as banks, and so take memory and time with their number.
     """
 
-    def leg_scores(self, embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Corrected scores, see :meth:`Mitigation.leg_scores`."""
+    def leg_scores(self, embeddings: Embeddings) -> dict[str, np.ndarray]:
+        """Corrected scores."""
         rows = self._checked(embeddings, needs=("query",))
-        raw = dot_scores(rows)
-        return self._correct(rows, raw)
+        return self._correct(rows, dot_scores(rows))
 
     @abstractmethod
     def _correct(
@@ -165,26 +118,9 @@ class ScoreMitigation(Mitigation):
         """Corrected scores of each leg from unit rows of each role and their cosines."""
 
 
-def dot_scores(embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Dot products of every query with every document of each leg, as they come.
+def dot_scores(embeddings: Embeddings) -> dict[str, np.ndarray]:
+    """Dot products of every query with every document of each leg, rows as they come.
 
-    Parameters
-    ----------
-    embeddings : mapping of role to ndarray of shape (n, dim)
-        ``query``, and ``text``, ``image`` or both; not brought to unit length.
-
-    Returns
-    -------
-    scores : dict of leg to float64 ndarray of shape (n_query, n_doc)
-        Cosines, where rows have unit length.
-
-    Raises
-    ------
-    MmgapError
-        If there is no query role or no leg.
-
-    Examples
-    --------
     >>> dot_scores({"query": np.array([[0.6, 0.8]]), "image": np.eye(2)})
     {'image': array([[0.6, 0.8]])}
     """
@@ -200,31 +136,14 @@ def dot_scores(embeddings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def check_embeddings(
-    embeddings: Mapping[str, np.ndarray],
+    embeddings: Embeddings,
     name: str,
     *,
     needs: Sequence[str] = (),
     dim: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Return unit rows in float64 of every role.
+    """Return unit rows in float64 of every role; ``name`` is who asks, ``dim`` None any dimension.
 
-    Parameters
-    ----------
-    embeddings : mapping of role to array of shape (n, dim)
-    name : str
-        Who asks, for messages.
-    needs : sequence of str
-        Roles that must be there.
-    dim : int or None
-        Dimensions that they must have; None = all the same.
-
-    Raises
-    ------
-    MmgapError
-        If it is no mapping of roles to matrices of one width whose rows have a direction.
-
-    Examples
-    --------
     >>> check_embeddings({"text": np.array([[3.0, 4.0]])}, "MeanCentring")
     {'text': array([[0.6, 0.8]])}
     """

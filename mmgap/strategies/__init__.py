@@ -33,7 +33,6 @@ from mmgap.strategies.distributions import (
 )
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
-from mmgap.strategies.pair_store import PairStore
 from mmgap.strategies.probe import (
     format_probe,
     halve_pairs,
@@ -103,7 +102,6 @@ __all__ = [
     "HeldOut",
     "Judged",
     "PairScorer",
-    "PairStore",
     "Pool",
     "Rerank",
     "Strategy",

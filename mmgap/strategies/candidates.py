@@ -177,7 +177,7 @@ class Pool:
     @cached_property
     def found(self) -> Candidates:
         """As ``candidates``, with all documents that tie with the last one of a list."""
-        if self._given is not None or np.prod(self.shape) <= _PAIRS_AT_ONCE:
+        if self._is_small:
             scores = self.scores
             began = time.perf_counter()
             found = list_candidates(scores, self.depth)
@@ -249,10 +249,15 @@ class Pool:
         now = {
             "depth": self.depth,
             "unmatched_reference": self.unmatched_reference,
-            "scores": self.__dict__.get("scores", self._given),
-            "relevant": self.__dict__.get("relevant", self._relevant),
+            "scores": self.scores if self._is_small else self._given,
+            "relevant": self.relevant if self._is_small else self._relevant,
         }
         return Pool(self.vectors, **{**now, **changes})  # type: ignore[arg-type]
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether whole matrices may be in memory."""
+        return self._given is not None or bool(np.prod(self.shape) <= _PAIRS_AT_ONCE)
 
     def _blocks(self) -> Iterator[slice]:
         step = max(1, _PAIRS_AT_ONCE // max(1, self.shape[1]))

@@ -16,9 +16,9 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
+from mmgap.index import RECORD, PairStore
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
-from mmgap.strategies.pair_store import RECORD, PairStore
 
 if TYPE_CHECKING:
     from PIL import Image

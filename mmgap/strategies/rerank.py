@@ -21,10 +21,10 @@ import numpy as np
 from mmgap import paths
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
+from mmgap.index import RECORD, PairStore
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
 from mmgap.strategies.candidates import Candidates, places
-from mmgap.strategies.pair_store import RECORD, PairStore
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -191,16 +191,14 @@ class Reranked:
     seconds: float
 
 
-def rerank_list(
-    rerank: Rerank, stage: FirstStage, scorer: PairScorer, legs: Sequence[str]
-) -> Reranked:
+def rerank_list(rerank: Rerank, stage: FirstStage, scorer: PairScorer) -> Reranked:
     """Rerank every query's list; documents that are not reranked follow in first-stage order."""
     began, documents = time.perf_counter(), stage.candidates.documents
     scoring = 0.0
     chosen = stage.chosen
     if rerank.margin is not None:
         chosen = chosen & (stage.margins < rerank.margin)[:, None]
-    shown = _within_budget(rerank, stage, _shown(rerank, rerank.view, chosen, stage, scorer, legs))
+    shown = _within_budget(rerank, stage, _shown(rerank, rerank.view, chosen, stage, scorer))
     wanted = dict(shown)
     blocks: list[np.ndarray] = []
     for step in range(2 if rerank.cascade else 1):
@@ -208,7 +206,7 @@ def rerank_list(
         if step and rerank.cascade:
             view, n_best = rerank.cascade
             best = (places(np.nan_to_num(blocks[0], nan=-np.inf)) < n_best) & ~np.isnan(blocks[0])
-            shown = _shown(rerank, view, best, stage, scorer, legs)
+            shown = _shown(rerank, view, best, stage, scorer)
             for name, mask in shown.items():
                 wanted[name] = wanted.get(name, False) | mask
         before = time.perf_counter()
@@ -230,7 +228,6 @@ def _shown(
     chosen: np.ndarray,
     stage: FirstStage,
     scorer: PairScorer,
-    legs: Sequence[str],
 ) -> dict[str, np.ndarray]:
     """Which calls a view takes for these documents."""
     has = {leg: chosen & scorer.shows(leg, stage.candidates.documents) for leg in LEGS}
@@ -242,10 +239,10 @@ def _shown(
         case "fused":  # a document with one modality shows that one
             both = has["text"] & has["image"]
             return {"fused": both, **{leg: mask & ~both for leg, mask in has.items()}}
-    found = {leg: mask & has[leg] for leg, mask in stage.found_by.items()}
+    found = {leg: mask & has[leg] for leg, mask in stage.found_by.items() if leg in has}
     if rerank.duplicates == "first":
         taken = np.zeros(chosen.shape, dtype=bool)
-        for leg in legs:
+        for leg in found:  # in the order of the strategy's legs
             found[leg] = found[leg] & ~taken
             taken |= found[leg]
     return found
@@ -307,27 +304,18 @@ def _stacked(blocks: Sequence[np.ndarray]) -> np.ndarray:
     The first block of a query that scores anything keeps its scores. Those of later ones become
     whole steps below, equal scores on one step.
     """
+    from scipy.stats import rankdata
+
     result = np.full(blocks[0].shape, np.nan)
     for block in blocks:
         new = np.isnan(result) & ~np.isnan(block)
         empty = np.isnan(result).all(axis=1, keepdims=True)
         floor = np.min(np.where(np.isnan(result), np.inf, result), axis=1, keepdims=True)
-        below = np.where(empty, block, np.where(empty, 0, floor) - 1 - _steps(block, new))
+        # Where nothing is new a step counts too little, but no such step is used.
+        steps = rankdata(np.where(new, -block, np.inf), method="dense", axis=1)
+        below = np.where(empty, block, np.where(empty, 0, floor) - steps)
         result = np.where(new, below, result)
     return result
-
-
-def _steps(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Rank of each masked value in its row, from 0, largest first, equal values equal."""
-    values = np.where(mask, values, -np.inf)
-    order = np.argsort(-values, axis=1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=1)
-    with np.errstate(invalid="ignore"):  # -inf less -inf, among what is not masked
-        rises = np.diff(ordered, axis=1) != 0
-    steps = np.empty(values.shape)
-    dense = np.concatenate([np.zeros((len(values), 1)), np.cumsum(rises, axis=1)], axis=1)
-    np.put_along_axis(steps, order, dense, axis=1)
-    return steps
 
 
 class PairScorer:
@@ -416,6 +404,7 @@ class PairScorer:
             if not found.all():
                 todo[shown] = missing, keys, found
         n_todo = sum(len(np.unique(keys[~found])) for _, keys, found in todo.values())
+        self._store.check(n_todo)
         with _bar(n_todo, show=self._progress) as advance:
             for shown, (codes, keys, found) in todo.items():
                 self._score(shown, codes, keys, found, advance)

@@ -299,7 +299,7 @@ class FittedStrategy:
             stage = self.first_stage(pool)
             candidates = stage.candidates
             seconds = time.perf_counter() - began
-            found = rerank_list(strategy.rerank, stage, scorer, strategy.legs)
+            found = rerank_list(strategy.rerank, stage, scorer)
             seconds += found.seconds
             began, scores = time.perf_counter(), found.scores
             for shown, mask in found.wanted.items():

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 HEAVY = {
     *("torch", "torchvision", "transformers", "sentence_transformers", "timm", "open_clip"),
-    *("faiss", "umap", "matplotlib", "ray", "lancedb", "onnxruntime"),
+    *("faiss", "umap", "matplotlib", "onnxruntime"),
 }
 DEFINES_TORCH_MODULES = {"encoders/mini.py", "rerankers/mini.py"}
 
@@ -159,7 +159,7 @@ def test_heavy_libraries_are_imported_where_they_are_needed(path: str) -> None:
     [
         ("try:\n    import torch.nn\nexcept ImportError:\n    x = 1", {"torch"}),
         ("class A:\n    from faiss import x", {"faiss"}),
-        ("if TYPE_CHECKING:\n    import torch\nelse:\n    import ray", {"ray"}),
+        ("if TYPE_CHECKING:\n    import torch\nelse:\n    import faiss", {"faiss"}),
         ("def f():\n    import torch", set()),
     ],
 )

@@ -15,10 +15,9 @@ from typer.testing import CliRunner
 from mmgap.cli import app
 from mmgap.corpus import load_corpus
 from mmgap.encoders import load_encoder
-from mmgap.index import embed
+from mmgap.index import PairStore, embed
 from mmgap.rerankers import Content, Pair, load_reranker
-from mmgap.strategies import PUBLISHED
-from mmgap.strategies.pair_store import PairStore
+from mmgap.strategies import PUBLISHED, Pool
 
 sys.path.append(str(Path(__file__).parents[1] / "encoders"))
 
@@ -104,12 +103,12 @@ def test_the_whole_table(edis: Path, clip: str, m0: str, tmp_path: Path) -> None
     assert corpus.qrels.min_grade == 3
     vectors = embed(corpus, load_encoder(clip), progress=False)
     reranker = load_reranker(m0)
+    cosines = Pool(vectors).scores  # in double precision: "cat 0" and "cat 1" are all but the same
     found = []
     for row, query in enumerate(corpus.queries):
         union: set[int] = set()
         for leg in ("text", "image"):
-            order = np.argsort(-vectors.scores(leg)[row], kind="stable")[:3]
-            union |= set(vectors.legs[leg].positions[order].tolist())
+            union |= set(np.argsort(-cosines[leg][row], kind="stable")[:3].tolist())
         asked = Content(query.text)
         scores = {}
         for at in union:
