@@ -17,6 +17,9 @@ WORDS: dict[str, str] = {
     "gap_share_top1": "gap_fraction_top1",
     "gap_share_top8": "gap_fraction_top8",
     "text_share": "text_fraction",
+    "text_share@10": "text_fraction@10",
+    "share text": "fraction text",
+    "share image": "fraction image",
     "loss_share_offset": "loss_fraction_offset",
     "loss_share_spread": "loss_fraction_spread",
     "loss_share_hubness": "loss_fraction_hubness",
@@ -39,6 +42,8 @@ LOOSE: dict[str, float] = {"real_": 1e-4, "real_models_real_two_stage": 0.02, "t
 rounding decides near ties of a real model's first places."""
 
 REFROZEN: dict[str, str] = {
+    "gap": "null level of lost recall is beta-binomial; the hypergeometric one was too high",
+    "gap_of_arrays_gap": "null level of lost recall is beta-binomial",
     "geometry_dimensions": "the profile stands for the curve of left out dimensions",
     "engines": "in the order of documents, since engines return arrays; same values",
     "engines_fusions": "without anz, which is gone",
