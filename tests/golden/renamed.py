@@ -27,7 +27,6 @@ WORDS: dict[str, str] = {
     "P(text > right image)": "P(text > relevant image)",
     "P(image > right text)": "P(image > relevant text)",
     "text share@10": "text fraction@10",
-    "text_share@10": "text_fraction@10",
 }
 """Whole cells of text, such as the name of a method."""
 
