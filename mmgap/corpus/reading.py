@@ -96,30 +96,19 @@ def guarded(load: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(load)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        given = ", ".join(str(each)[:80] for each in args if isinstance(each, str | Path))
-        with as_corpus_error(given or load.__name__):
+        try:
             return load(*args, **kwargs)
+        except (MmgapError, ImportError, Warning):
+            raise
+        except Exception as error:
+            given = ", ".join(str(each)[:80] for each in args if isinstance(each, str | Path))
+            msg = (
+                f"{given or load.__name__} cannot be read ({type(error).__name__}: {error}); check "
+                "it, or fetch it again"
+            )
+            raise CorpusError(msg) from error
 
     return wrapped
-
-
-@contextmanager
-def as_corpus_error(what: object) -> Iterator[None]:
-    """Say of any other error what could not be read."""
-    try:
-        yield
-    except (MmgapError, ImportError, TypeError) as error:
-        if isinstance(error, TypeError) and "argument" in str(error):
-            raise  # a mistake in the call
-        if not isinstance(error, TypeError):
-            raise
-        raise CorpusError(_unreadable(what, error)) from error
-    except (Exception, RecursionError) as error:
-        raise CorpusError(_unreadable(what, error)) from error
-
-
-def _unreadable(what: object, error: Exception) -> str:
-    return f"{what} cannot be read ({type(error).__name__}: {error}); check it, or fetch it again"
 
 
 _IDS = ("id", "_id", "did", "qid", "corpus_id", "query_id", "filename")

@@ -133,11 +133,15 @@ class BaseEncoder:
         side = self.info.image_size
 
         def forward(batch: Sequence[int]) -> np.ndarray:
+            # Each object once: two threads must not load it at the same time.
+            items = {at: images[at] for at in batch}
+            first = {id(image): at for at, image in reversed(items.items())}
             with ThreadPoolExecutor(usable_processors()) as pool:  # Pillow lets go of the lock
                 ready = pool.map(
-                    lambda at: self._prepare(rgb(images[at], f"image {at}", side)), batch
+                    lambda at: self._prepare(rgb(items[at], f"image {at}", side)), first.values()
                 )
-                return self._image_rows(list(ready))
+                prepared = dict(zip(first, ready, strict=True))
+            return self._image_rows([prepared[id(image)] for image in items.values()])
 
         size = self._image_batch(batch_size)
         rows = in_batches(range(len(images)), forward, batch_size=size)

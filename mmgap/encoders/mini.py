@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,21 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 # Of the weights, the tokenizer and all the rest:
 _MINILM_FILES = "1c619c1ec7f2a2d5f2f4a1441c20c583ca75494d036e9cae648fa1f213b513c7"
 _RECIPE = "1"  # raise when preprocessing changes, so that cached vectors are made again
+
+_READ: dict[str, torch.Tensor] = {}
+"""What a frozen tower made of the last batches, in this process: the encoders share both towers."""
+
+_MOST_READ = 512
+
+
+def _read_once(what: str, read: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """Return what a tower makes of a batch; the same batch is read once for all encoders."""
+    key = hashlib.sha256(what.encode()).hexdigest()
+    if key not in _READ:
+        while len(_READ) >= _MOST_READ:
+            del _READ[next(iter(_READ))]
+        _READ[key] = read()
+    return _READ[key]
 
 
 class MiniModel(nn.Module):
@@ -164,21 +179,29 @@ class MiniEncoder(BaseEncoder):
                 image_size=side,
             )
         self._sentence_tower = SentenceTower()
+        tower = hashlib.sha256()
+        for value in self._model.image_tower.state_dict().values():
+            tower.update(value.numpy().tobytes())
+        self._image_tower = tower.hexdigest()
 
     @torch.inference_mode()
     def _text_rows(self, texts: list[str], role: Role, batch_size: int) -> np.ndarray:  # noqa: ARG002
-        batches = [
-            self._model.text_embeddings(self._sentence_tower(texts[start : start + batch_size]))
-            for start in range(0, len(texts), batch_size)
-        ]
-        return torch.cat(batches).numpy()
+        rows = []
+        for start in range(0, len(texts), batch_size):
+            batch = texts[start : start + batch_size]
+            sentences = _read_once(f"texts {batch!r}", lambda b=batch: self._sentence_tower(b))  # type: ignore[misc]
+            rows.append(self._model.text_embeddings(sentences))
+        return torch.cat(rows).numpy()
 
     def _prepare(self, image: Image.Image) -> np.ndarray:
         return square_array([image], self.info.image_size or 0)
 
     @torch.inference_mode()
     def _image_rows(self, images: list[np.ndarray]) -> np.ndarray:
-        return self._model.image_embeddings(to_pixels(np.concatenate(images))).numpy()
+        squares = np.concatenate(images)
+        batch = f"{self._image_tower} {hashlib.sha256(squares.tobytes()).hexdigest()}"
+        features = _read_once(batch, lambda: self._model.image_tower(to_pixels(squares)))
+        return self._model.image_head(features).numpy()
 
     def _finish(self, rows: Any, *, normalize: bool) -> np.ndarray:
         if len(rows) and normalize:

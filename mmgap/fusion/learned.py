@@ -59,7 +59,7 @@ class ConvexCombination(_Fusion):
 
     Maximises ``measure``, recall@k or nDCG@k expected over the orders of tied documents, on a grid
     of ``n_alpha`` weights of the first of two legs from 0 to 1, or of as many points at most where
-    there are more legs; ``missing`` as in :func:`weighted_sum`. Bruch, Gai and Ingber, TOIS 2023,
+    there are more legs. A missing document adds nothing. Bruch, Gai and Ingber, TOIS 2023,
     Sec. 4. Weights do not undo a difference in spread that varies from query to query.
 
     Attributes
@@ -76,9 +76,6 @@ class ConvexCombination(_Fusion):
         The grid's weights of the first leg and the mean of the measure there.
     fitted_ : float
         Mean at ``weights_`` on the queries it was chosen by: optimistic.
-    held_out_ : float
-        The same with each of ``n_fold`` folds of queries judged at the weight that the others
-        choose; NaN where there are fewer queries than folds.
     n_query_ : int
         Calibration queries that have a relevant document.
 
@@ -97,15 +94,11 @@ class ConvexCombination(_Fusion):
         measure: str = "recall@10",
         *,
         n_alpha: int = 101,
-        missing: str = "zero",
-        n_fold: int = 5,
         min_grade: float = 1,
         tolerance: float = 1e-12,
     ) -> None:
         self.measure = measure
         self.n_alpha = n_alpha
-        self.missing = missing
-        self.n_fold = n_fold
         self.min_grade = min_grade
         self.tolerance = tolerance
 
@@ -113,15 +106,18 @@ class ConvexCombination(_Fusion):
         """Choose the weights."""
         legs = check_legs(leg_scores)
         relevance = _grades(relevance, legs)
-        if self.n_alpha < 2 or self.n_fold < 2:
-            msg = f"n_alpha and n_fold must be 2 or more; got {self.n_alpha} and {self.n_fold}"
+        if self.n_alpha < 2:
+            msg = f"n_alpha must be 2 or more; got {self.n_alpha}"
             raise MmgapError(msg)
         grid = _grid(len(legs), self.n_alpha)
         self.alphas_ = grid[:, 0]
         by_query = np.stack(
             [
                 expected_measure(
-                    self._fuse(legs, weights), relevance, self.measure, min_grade=self.min_grade
+                    weighted_sum(*legs, weights=weights),
+                    relevance,
+                    self.measure,
+                    min_grade=self.min_grade,
                 )
                 for weights in grid
             ]
@@ -132,39 +128,19 @@ class ConvexCombination(_Fusion):
         by_query = by_query[:, usable]
         self.n_query_ = int(usable.sum())
         self.values_ = by_query.mean(axis=1)
-        best = self._best(self.values_)
+        best = self.values_ >= self.values_.max() - self.tolerance
         self.tied_alphas_ = self.alphas_[best]
         middle = _middle(best, grid)
         self.weights_ = grid[middle]
         self.alpha_ = float(self.alphas_[middle])
         self.fitted_ = float(self.values_[middle])
-        self.held_out_ = self._held_out(by_query, grid)
         return self
 
     def transform(self, leg_scores: Sequence[np.ndarray]) -> np.ndarray:
         """Fuse the legs at the fitted weights."""
         check_is_fitted(self)
-        return self._fuse(check_legs(leg_scores, n_leg=len(self.weights_)), self.weights_)
-
-    def _fuse(self, legs: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
-        return weighted_sum(*legs, weights=weights, missing=self.missing)
-
-    def _best(self, values: np.ndarray) -> np.ndarray:
-        return values >= values.max() - self.tolerance
-
-    def _held_out(self, by_query: np.ndarray, grid: np.ndarray) -> float:
-        n_query = by_query.shape[1]
-        if n_query < self.n_fold:
-            return float("nan")
-        fold = np.arange(n_query) % self.n_fold
-        judged = [
-            by_query[
-                _middle(self._best(by_query[:, fold != out].mean(axis=1)), grid),
-                fold == out,
-            ]
-            for out in range(self.n_fold)
-        ]
-        return float(np.concatenate(judged).mean())
+        legs = check_legs(leg_scores, n_leg=len(self.weights_))
+        return weighted_sum(*legs, weights=self.weights_)
 
 
 class LogisticFusion(_Fusion):
@@ -172,7 +148,7 @@ class LogisticFusion(_Fusion):
 
     For each leg two features: its score, standardised over the calibration pairs (0 where the leg
     lacks the document), and whether it lacks the document. On legs that share no document the
-    second is the offset between modalities. ``C`` and ``class_weight`` as in scikit-learn. Every
+    second is the offset between modalities. ``C`` as in scikit-learn. Every
     pair counts the same, so that queries with many candidates weigh more. Learns ``coef_`` (scores
     of all legs first), ``intercept_``, ``mean_``, ``scale_`` and ``n_pair_``.
 
@@ -184,9 +160,8 @@ class LogisticFusion(_Fusion):
     np.int64(0)
     """
 
-    def __init__(self, *, C: float = 1.0, class_weight: Any = None, min_grade: float = 1) -> None:
+    def __init__(self, *, C: float = 1.0, min_grade: float = 1) -> None:
         self.C = C
-        self.class_weight = class_weight
         self.min_grade = min_grade
 
     def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> LogisticFusion:
@@ -209,7 +184,7 @@ class LogisticFusion(_Fusion):
                 "logistic regression needs relevant and other ones"
             )
             raise MmgapError(msg)
-        regression = LogisticRegression(C=self.C, class_weight=self.class_weight, max_iter=1000)
+        regression = LogisticRegression(C=self.C, max_iter=1000)
         regression.fit(self._features(legs, found), relevant)
         self.coef_ = regression.coef_[0]
         self.intercept_ = float(regression.intercept_[0])
@@ -261,13 +236,11 @@ class AdaptiveWeights(_Fusion):
         *,
         depth: int = 10,
         C: float = 1.0,
-        missing: str = "zero",
         min_grade: float = 1,
     ) -> None:
         self.measure = measure
         self.depth = depth
         self.C = C
-        self.missing = missing
         self.min_grade = min_grade
 
     def fit(self, leg_scores: Sequence[np.ndarray], relevance: np.ndarray) -> AdaptiveWeights:
@@ -316,7 +289,7 @@ class AdaptiveWeights(_Fusion):
         """Fuse two legs, each query at its own weight."""
         alpha = self.weights(leg_scores)
         weights = np.column_stack([alpha, 1 - alpha])
-        return weighted_sum(*leg_scores, weights=weights, missing=self.missing)
+        return weighted_sum(*leg_scores, weights=weights)
 
     def _features(self, legs: Sequence[np.ndarray]) -> np.ndarray:
         return np.hstack([list_features(leg, depth=self.depth) for leg in legs])

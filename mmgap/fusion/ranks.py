@@ -2,7 +2,7 @@
 
 The contract is that of :mod:`mmgap.fusion.combine`. Any increasing map of a leg's scores changes
 nothing. A leg that did not return a document adds nothing for it, unless a function says otherwise.
-``ties`` says how tied scores are ranked, see :func:`ranks`.
+Tied scores are ranked in the order of their columns.
 
 On legs that share no document (one leg of texts, one of images) the n-th of each leg gets the same
 score: every rank is tied, and the tie-break decides the order.
@@ -49,14 +49,13 @@ def ranks(scores: np.ndarray, *, ties: str = "ordinal") -> np.ndarray:
 def reciprocal_rank_fusion(
     *leg_scores: np.ndarray,
     k: float = 60,
-    first_rank: int = 1,
     weights: Weights | None = None,
     ties: str = "ordinal",
 ) -> np.ndarray:
     """Sum of weight / (k + rank) over the legs that have the document.
 
-    Larger ``k`` weighs ranks more evenly. Systems that count from 0 (Qdrant, Weaviate, LlamaIndex;
-    ``first_rank=0``) reach the same scores with ``k`` one larger: Qdrant's default of 2 is the
+    Larger ``k`` weighs ranks more evenly. Systems that count from 0 (Qdrant, Weaviate, LlamaIndex)
+    reach the same scores with ``k`` one larger: Qdrant's default of 2 is the
     paper's 1. Documents that one leg alone has come in exactly tied groups, one of each leg.
     Cormack, Clarke and Büttcher, SIGIR 2009.
 
@@ -65,18 +64,14 @@ def reciprocal_rank_fusion(
     >>> reciprocal_rank_fusion(np.array([[0.9, 0.1]]), np.array([[0.3, np.nan]]), k=1)
     array([[1.        , 0.33333333]])
     """
-    if k < 0 or first_rank not in (0, 1) or k + first_rank == 0:
-        msg = (
-            f"k must not be negative and first_rank must be 0 or 1, not both 0; got k={k} and "
-            f"first_rank={first_rank}"
-        )
+    if k < 0:
+        msg = f"k must not be negative; got {k}"
         raise MmgapError(msg)
-    before_first = k + first_rank - 1
-    points = [1 / (before_first + ranks(leg, ties=ties)) for leg in check_legs(leg_scores)]
+    points = [1 / (k + ranks(leg, ties=ties)) for leg in check_legs(leg_scores)]
     return add_legs(_weighted(points, weights))
 
 
-def isr(*leg_scores: np.ndarray, ties: str = "ordinal") -> np.ndarray:
+def isr(*leg_scores: np.ndarray) -> np.ndarray:
     """Inverse square rank: number of legs times the sum of 1 / rank^2 (Mourão et al., CBMI 2014).
 
     The first document: first and second, so 2 x (1 + 1/4).
@@ -85,10 +80,10 @@ def isr(*leg_scores: np.ndarray, ties: str = "ordinal") -> np.ndarray:
     array([[2.5, 2.5]])
     """
     legs = check_legs(leg_scores)
-    return count_legs(legs) * _inverse_squares(legs, ties)
+    return count_legs(legs) * _inverse_squares(legs)
 
 
-def log_isr(*leg_scores: np.ndarray, ties: str = "ordinal") -> np.ndarray:
+def log_isr(*leg_scores: np.ndarray) -> np.ndarray:
     """Inverse square rank with the logarithm of the number of legs.
 
     A document that one leg alone has scores ln(1) = 0: on legs that share no document **every**
@@ -98,10 +93,10 @@ def log_isr(*leg_scores: np.ndarray, ties: str = "ordinal") -> np.ndarray:
     array([[0., 0.]])
     """
     legs = check_legs(leg_scores)
-    return np.log(np.maximum(count_legs(legs), 1)) * _inverse_squares(legs, ties)
+    return np.log(np.maximum(count_legs(legs), 1)) * _inverse_squares(legs)
 
 
-def logn_isr(*leg_scores: np.ndarray, sigma: float = 0.01, ties: str = "ordinal") -> np.ndarray:
+def logn_isr(*leg_scores: np.ndarray, sigma: float = 0.01) -> np.ndarray:
     """:func:`log_isr` with ln(number of legs + sigma), so that one leg alone still counts.
 
     >>> logn_isr(np.array([[0.9, np.nan]]), np.array([[np.nan, 0.4]]), sigma=1).round(3)
@@ -111,10 +106,10 @@ def logn_isr(*leg_scores: np.ndarray, sigma: float = 0.01, ties: str = "ordinal"
         msg = f"sigma must be in [0, 1]; got {sigma}"
         raise MmgapError(msg)
     legs = check_legs(leg_scores)
-    return np.log(np.maximum(count_legs(legs), 1) + sigma) * _inverse_squares(legs, ties)
+    return np.log(np.maximum(count_legs(legs), 1) + sigma) * _inverse_squares(legs)
 
 
-def rbc(*leg_scores: np.ndarray, phi: float = 0.8, ties: str = "ordinal") -> np.ndarray:
+def rbc(*leg_scores: np.ndarray, phi: float = 0.8) -> np.ndarray:
     """Rank-biased centroids: sum of (1 - phi) phi^(rank - 1) (Bailey et al., SIGIR 2017).
 
     ``phi`` is the probability that a reader who saw a document goes on to the next. Deep ranks
@@ -127,12 +122,10 @@ def rbc(*leg_scores: np.ndarray, phi: float = 0.8, ties: str = "ordinal") -> np.
         msg = f"phi must be between 0 and 1; got {phi}"
         raise MmgapError(msg)
     legs = check_legs(leg_scores)
-    return add_legs([(1 - phi) * phi ** (ranks(leg, ties=ties) - 1) for leg in legs])
+    return add_legs([(1 - phi) * phi ** (ranks(leg) - 1) for leg in legs])
 
 
-def borda(
-    *leg_scores: np.ndarray, weights: Weights | None = None, ties: str = "ordinal"
-) -> np.ndarray:
+def borda(*leg_scores: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Borda count: the first of n documents gets n points, the last one 1.
 
     n counts the documents that any leg has. Those that a leg did not return share the points that
@@ -149,15 +142,13 @@ def borda(
     n = found.sum(axis=1, keepdims=True)
     points = []
     for leg in legs:
-        ranked = ranks(leg, ties=ties)
+        ranked = ranks(leg)
         left = (n - (~np.isnan(leg)).sum(axis=1, keepdims=True) + 1) / 2
         points.append(np.where(np.isnan(ranked), left, n + 1 - ranked))
     return np.where(found, add_legs(_weighted(points, weights)), np.nan)
 
 
-def condorcet(
-    *leg_scores: np.ndarray, weights: Weights | None = None, ties: str = "ordinal"
-) -> np.ndarray:
+def condorcet(*leg_scores: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Documents beaten by majority vote of the legs, draws counting one half (Copeland 1951).
 
     A leg votes for the document it ranks higher; one that it returned beats one that it did not; on
@@ -173,7 +164,7 @@ def condorcet(
     legs = check_legs(leg_scores)
     votes = check_weights(np.ones(len(legs)) if weights is None else weights, legs)
     found = count_legs(legs) > 0
-    ranked = [np.nan_to_num(ranks(leg, ties=ties), nan=np.inf) for leg in legs]
+    ranked = [np.nan_to_num(ranks(leg), nan=np.inf) for leg in legs]
     wins = np.full(found.shape, np.nan)
     for query, docs in enumerate(found):  # one query's pairs at a time bounds the memory
         margin = np.zeros((docs.sum(), docs.sum()))
@@ -187,8 +178,8 @@ def condorcet(
     return wins
 
 
-def _inverse_squares(legs: list[np.ndarray], ties: str) -> np.ndarray:
-    return add_legs([1 / ranks(leg, ties=ties) ** 2 for leg in legs])
+def _inverse_squares(legs: list[np.ndarray]) -> np.ndarray:
+    return add_legs([1 / ranks(leg) ** 2 for leg in legs])
 
 
 def _weighted(points: list[np.ndarray], weights: Weights | None) -> list[np.ndarray]:

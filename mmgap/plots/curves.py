@@ -321,7 +321,7 @@ def threshold_curves(
 ) -> Figure:
     """Draw precision, recall and false positive rate over the threshold, with their 95 % bands.
 
-    ``tables`` maps titles to tables of :func:`mmgap.strategies.threshold_curve`, ``chosen`` to the
+    ``tables`` maps titles to tables of :func:`mmgap.scores.threshold_curve`, ``chosen`` to the
     thresholds of :func:`mmgap.scores.find_threshold`: a line, its interval, a cross at the target.
     """
     panels = tables if isinstance(tables, Mapping) else {"": tables}

@@ -397,8 +397,9 @@ def _cross_fitted(
 def _even_loss(found: np.ndarray, good: np.ndarray, rivals: np.ndarray, k: int) -> float:
     """Recall@k that a merge loses where both modalities are scored alike, as the list is longer.
 
-    If the rivals stand at random among the documents of the leg, its r-th document is among the
-    first k of both where these hold at least r of the leg: a hypergeometric probability.
+    With a of the m other documents of the leg above a relevant one, the number of rivals above it
+    is beta-binomial with a + 1/2 and m - a + 1/2 (Jeffreys prior). On CLIP and COCO, one half of
+    the images as rivals of the other, recall@10 falls from .945 to .861; this says .860.
     """
     losses = []
     lost_up_to: dict[tuple[int, int], np.ndarray] = {}
@@ -412,9 +413,10 @@ def _even_loss(found: np.ndarray, good: np.ndarray, rivals: np.ndarray, k: int) 
         not_below = len(ranked) - np.searchsorted(ranked, own - _TIED, side="left")
         sizes = len(ranked), int(n_other)
         if sizes not in lost_up_to:
-            n, rank = len(ranked), np.arange(1, len(ranked) + 1)
-            both = n + n_other
-            lost = (rank <= k) - stats.hypergeom.sf(rank - 1, both, n, min(k, both))
+            n = len(ranked)
+            top = np.arange(1, min(k, n) + 1)
+            lost = np.zeros(n)
+            lost[:k] = 1 - stats.betabinom.cdf(k - top, n_other, top - 0.5, n - top + 0.5)
             lost_up_to[sizes] = np.concatenate([[0.0], np.cumsum(lost)])
         total = lost_up_to[sizes]
         losses.append(np.mean((total[not_below] - total[above]) / (not_below - above)))

@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from mmgap import paths
+from mmgap.corpus.images import pixels_of
 from mmgap.corpus.schema import LEGS, Document
 from mmgap.errors import EncoderError, MmgapError
-from mmgap.index import RECORD, PairStore
+from mmgap.index import RECORD, PairStore, content_key
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Content, Pair, ReadsAhead, Reranker
 from mmgap.strategies.candidates import Candidates, places
@@ -367,6 +367,7 @@ class PairScorer:
         self._query_keys: dict[int, bytes] = {}
         self._document_keys: dict[tuple[str, int], bytes] = {}
         self._image_sizes: dict[int, int] = {}
+        self._image_hashes: dict[int, str] = {}
         empty = np.empty(0, dtype=np.int64), np.empty(0, dtype=RECORD)
         self._known = dict.fromkeys(SHOWN, empty)
 
@@ -514,11 +515,12 @@ class PairScorer:
     def _content(self, shown: str, position: int) -> Content:
         document = self._corpus.documents[position]
         text = document.text if shown != "image" else None
-        return Content(text, self._image(document) if shown != "text" else None)
+        return Content(text, self._image(position) if shown != "text" else None)
 
-    def _image(self, document: Document) -> Image.Image:
-        assert document.image is not None  # shows() has seen to it
-        image = document.image.open()
+    def _image(self, position: int) -> Image.Image:
+        file = self._corpus.documents[position].image
+        assert file is not None  # shows() has seen to it
+        image = file.open(self._image_hashes.get(position))  # the bytes that its key was made of
         if self._image_side is not None:
             image.thumbnail((self._image_side, self._image_side))
         return image
@@ -546,7 +548,8 @@ class PairScorer:
         if shown != "text":
             assert document.image is not None
             data = document.image.read_bytes()
-            self._image_sizes[position] = _pixels_of(data)
+            self._image_sizes[position] = pixels_of(data)
+            self._image_hashes.setdefault(position, content_key(data))
             key += _digest(data)
         return key
 
@@ -563,17 +566,6 @@ def _shown_modalities(vectors: Vectors) -> dict[str, np.ndarray]:
             there &= embedded
         has[modality] = there & (modality not in vectors.holes)
     return has
-
-
-def _pixels_of(data: bytes) -> int:
-    """Return how many pixels an image says it has; 0 if it cannot be opened."""
-    from PIL import Image
-
-    try:
-        with Image.open(BytesIO(data)) as image:
-            return image.width * image.height
-    except Exception:  # decoding it will say what is wrong
-        return 0
 
 
 def _has(document: Document, modality: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from mmgap.corpus.schema import LEGS, Corpus, Document
 from mmgap.encoders.base import Encoder
 from mmgap.errors import MmgapError
-from mmgap.evaluation import bootstrap_interval, expected_measure
+from mmgap.evaluation import bootstrap_interval, differs, expected_measure
 from mmgap.evaluation.measures import parse_measure
 from mmgap.fusion import comb_weighted
 from mmgap.index.vectors import Vectors
@@ -146,7 +146,7 @@ def format_leaderboard(
             ties = f"{worst} to {best}"
         against = ""
         if row.get("difference") == row.get("difference") and "difference" in row:
-            against = f"{100 * row['difference']:+.1f}{'*' if row['p_holm'] < 0.05 else ''}"
+            against = f"{100 * row['difference']:+.1f}{'*' if differs(row['p_holm']) else ''}"
         name = row["method"]
         interval = f"[{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
         rows.append(

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Two modalities in one space
 #
-# **In one sentence:** a multimodal encoder gives texts and pictures vectors that can be compared,
+# **In one sentence:** a multimodal encoder gives texts and images vectors that can be compared,
 # and still keeps them around two centres; how far apart is a number, not the look of a map.
 #
 # Kind: explanation.
 #
 # ## Question and answer
 #
-# *Does the picture of a document lie next to the document's text in the shared space?*
+# *Does the image of a document lie next to the document's text in the shared space?*
 #
-# Nearer than by chance, but not with it: texts lie around one centroid and pictures around
+# Nearer than by chance, but not with it: texts lie around one centroid and images around
 # another, and the distance between the two, **L2M**, differs from encoder to encoder. It has to be
 # computed in the full space. The last maps below show one set of vectors at several distances, as
 # the settings of UMAP would have it, and distances that shrink otherwise than the gap does.
@@ -67,7 +67,7 @@ k = 10  # neighbours
 # ## By hand
 #
 # Two documents in a plane. Left and right is what a document is about, up and down is its
-# modality: both texts point up, both pictures point down. All four vectors have length 1.
+# modality: both texts point up, both images point down. All four vectors have length 1.
 
 # %%
 text = np.array([[0.8, 0.6], [0.6, 0.8]])
@@ -75,7 +75,7 @@ image = np.array([[0.8, -0.6], [0.6, -0.8]])
 assert np.allclose(np.linalg.norm(np.r_[text, image], axis=1), 1)
 
 # %% [markdown]
-# The centroid of the texts is (0.7, 0.7), that of the pictures (0.7, -0.7). The vector from one to
+# The centroid of the texts is (0.7, 0.7), that of the images (0.7, -0.7). The vector from one to
 # the other is the **gap vector**, here (0, 1.4); its length is L2M, the first measure that was
 # proposed for the modality gap (Liang et al., 2022).
 
@@ -90,11 +90,11 @@ assert np.isclose(between_means(text, image), 1.4)
 
 # %% [markdown]
 # What such a gap does to a search: the first text is closer to the other document's text than to
-# its own picture.
+# its own image.
 
 # %%
 print(f"text 1 and text 2    {text[0] @ text[1]:.2f}")
-print(f"text 1 and picture 1 {text[0] @ image[0]:.2f}")
+print(f"text 1 and image 1 {text[0] @ image[0]:.2f}")
 assert text[0] @ text[1] > text[0] @ image[0]
 
 # %% [markdown]
@@ -129,25 +129,25 @@ every = {**vectors, **real}
 # %%
 first = vectors["mini-clip", "(a) new styles"]
 text, image = first.text.embeddings, first.image.embeddings
-print(f"{len(text)} texts, {len(image)} pictures, {text.shape[1]} dimensions")
+print(f"{len(text)} texts, {len(image)} images, {text.shape[1]} dimensions")
 print(f"L2M of mini-clip: {l2m(image, text):.3f}")
 assert np.isclose(l2m(image, text), between_means(text, image), atol=1e-5)
 
 # %% [markdown]
 # The same number comes out of cosines alone, which is a check on both: the square of L2M is the
-# mean cosine among texts plus that among pictures, minus twice the mean cosine between the two. So
+# mean cosine among texts plus that among images, minus twice the mean cosine between the two. So
 # the gap is wide where each modality is close to itself and far from the other.
 
 # %%
 among_texts, among_images = (text @ text.T).mean(), (image @ image.T).mean()
 between = (text @ image.T).mean()
-print(f"among texts {among_texts:.3f}, among pictures {among_images:.3f}, between {between:.3f}")
+print(f"among texts {among_texts:.3f}, among images {among_images:.3f}, between {between:.3f}")
 from_cosines = np.sqrt(among_texts + among_images - 2 * between)
 assert np.isclose(from_cosines, l2m(image, text), atol=1e-3)
 
 # %% [markdown]
 # And it ties this notebook to the score histograms of the one before. Queries are texts too. By
-# how much they score higher with texts than with pictures, on average, is the length of the mean
+# how much they score higher with texts than with images, on average, is the length of the mean
 # query along the gap vector: no gap, no offset.
 
 # %%
@@ -161,7 +161,7 @@ assert np.isclose(offset, along_gap, atol=1e-4)
 #
 # ### A map of the space
 #
-# UMAP lays the vectors out in a plane so that neighbours stay neighbours. Texts and pictures are
+# UMAP lays the vectors out in a plane so that neighbours stay neighbours. Texts and images are
 # fitted together, and a line joins the two vectors of a document.
 
 # %%
@@ -174,24 +174,24 @@ settings.save(
     shared_space(umap_first, thumbnails=thumbnails, n_lines=60),
     "umap",
     alt=f"Scatter plot, UMAP of {n_doc} documents of mini-clip. Texts are orange triangles, "
-    "pictures blue circles; grey lines join the text and the picture of one document; small "
-    "drawings stand beside some pictures' points.",
-    caption=f"mini-clip: texts and pictures of {n_doc} documents; grey lines join what belongs "
+    "images blue circles; grey lines join the text and the image of one document; small "
+    "drawings stand beside some images' points.",
+    caption=f"mini-clip: texts and images of {n_doc} documents; grey lines join what belongs "
     "together. Only who is near whom can be read here, not how far apart the modalities are.",
     data={"text": umap_first.text.round(1), "image": umap_first.image.round(1)},
 )
 
 # %% [markdown]
-# Pictures lie in one cloud, texts in several islands, and the lines cross from one side to the
+# Images lie in one cloud, texts in several islands, and the lines cross from one side to the
 # other. Within a side content decides who is near whom, so two orders are at work, by content and
 # by modality. Which of them is stronger is a matter of numbers. Each map in this notebook gets
 # these, **for exactly the documents it shows**:
 #
 # - **L2M**: how far apart the centroids are; beside it L2M *unbiased*, corrected for the number of
-#   documents, with a 95 % interval over documents (a small gap needs the correction);
-# - **RMG** (Schrodi et al., 2025): the distance of a picture from its own text, as a share of that
-#   distance plus the mean distance within a modality; one half where the two are equal;
-# - **lin sep**: how often a plane tells new pictures from new texts; one half is guessing;
+#   documents, with a 95 % CI over documents (a small gap needs the correction);
+# - **RMG** (Schrodi et al., 2025): the distance of an image from its own text over that distance
+#   plus the mean distance within a modality; one half where the two are equal;
+# - **lin sep**: how often a plane tells new images from new texts; one half is guessing;
 # - **kNN own**: how many of an item's 10 nearest vectors are of its own modality; about one half
 #   where modality does not matter;
 # - **erank**: over how many directions a modality spreads, by entropy of its spectrum;
@@ -233,7 +233,7 @@ pd.DataFrame({"mini-clip": measured(*drawn(first, umap_first))}).T
 # ### The same space in straight lines
 #
 # PCA turns the space until most of the variance lies in the plane, and then looks at it from the
-# front. Distances in the picture are true, except for what lies behind the plane: **two centroids
+# front. Distances in the plot are true, except for what lies behind the plane: **two centroids
 # can be further apart than they look, never closer**. Here are all encoders, on one condition.
 
 # %%
@@ -251,9 +251,9 @@ settings.save(
     shared_space(panels, n_lines=60),
     "pca",
     alt=f"{len(panels)} scatter plots side by side, the first two principal components of texts, "
-    "orange triangles, and pictures, blue circles, one per encoder: " + "; ".join(panels) + ".",
+    "orange triangles, and images, blue circles, one per encoder: " + "; ".join(panels) + ".",
     caption="The first two principal components, one panel per encoder; grey lines join the text "
-    "and the picture of one document. The wider the gap, the more of it lies along the first axis.",
+    "and the image of one document. The wider the gap, the more of it lies along the first axis.",
     data={name: panel.text.round(3) for name, panel in panels.items()},
 )
 
@@ -264,12 +264,12 @@ assert float(table.loc["mini-clip", "kNN own"]) > 0.9
 table
 
 # %% [markdown]
-# The share of neighbours and lin sep are near their upper end with mini-clip already, although its
-# gap is half as wide as that of mini-untrained: they say that there is a gap, not how wide it is.
+# kNN own and lin sep are near their upper end with mini-clip already, although its gap is half as
+# wide as that of mini-untrained: they say that there is a gap, not how wide it is.
 #
 # ### How wide the gap is
 #
-# For each encoder and all documents: L2M with its 95 % interval over documents, and the same
+# For each encoder and all documents: L2M with its 95 % CI over documents, and the same
 # measure for two random halves of the texts, which is what L2M says where there is no gap.
 
 # %%
@@ -285,10 +285,10 @@ assert (numbers["low"] <= numbers["high"]).all()
 numbers.round(2)
 
 # %% [markdown]
-# ### How much of it a PCA picture shows
+# ### How much of it a PCA plot shows
 #
 # Where the gap is the largest difference there is, the first principal component is the gap
-# vector: the angle between the two is near 0° and the picture shows all of L2M. At 90° the picture
+# vector: the angle between the two is near 0° and the plot shows all of L2M. At 90° the plot
 # does not show the gap at all.
 
 # %%
@@ -301,17 +301,17 @@ for key, item in every.items():
     shown[key] = {
         "variance on PC 1": plane.explained_variance_ratio_[0],
         "angle of PC 1 to the gap": np.degrees(np.arccos(pc1_angle(image, text))),
-        "share of L2M in the picture": np.linalg.norm(along),
+        "fraction of L2M in the plot": np.linalg.norm(along),
     }
     assert np.isclose(along[0], pc1_angle(image, text), atol=1e-3)
 shown = pd.DataFrame(shown).T.rename_axis(["encoder", "condition"])
-assert (shown["share of L2M in the picture"] <= 1 + 1e-5).all()
+assert (shown["fraction of L2M in the plot"] <= 1 + 1e-5).all()
 shown.round(2)
 
 # %% [markdown]
 # ### Who is near whom
 #
-# The other half of the question asks for neighbours. For every text and every picture we count how
+# The other half of the question asks for neighbours. For every text and every image we count how
 # many of its 10 nearest vectors are of its own modality, in the full space. If modality did not
 # matter, it would be one half. Many documents of the corpus carry the same text, and equal texts
 # are neighbours for a cheap reason; so each text enters once, with the first document that has it.
@@ -326,15 +326,15 @@ for (_, condition), item in every.items():
     keep = distinct.get(condition, slice(None))  # captions are all different
     found = knn_fraction_by_item(item.image.embeddings[keep], item.text.embeddings[keep], k=k)
     shares.append([side.mean() for side in found])
-numbers[["picture near pictures", "text near texts"]] = np.array(shares)
-numbers[["L2M", "text near texts", "picture near pictures"]].round(3)
+numbers[["image near images", "text near texts"]] = np.array(shares)
+numbers[["L2M", "text near texts", "image near images"]].round(3)
 
 # %%
 lines = [
     f"- {name}, {condition}: L2M {row['L2M']:.2f} [{row['low']:.2f}, {row['high']:.2f}], "
     f"{row['L2M'] / row['halves of the texts']:.0f} times that of two halves of the texts. Of the "
     f"{k} nearest neighbours of a text {row['text near texts']:.0%} are texts, of those of a "
-    f"picture {row['picture near pictures']:.0%} are pictures."
+    f"image {row['image near images']:.0%} are images."
     for (name, condition), row in numbers.iterrows()
 ]
 Markdown("**Measured here:**\n\n" + "\n".join(lines))
@@ -389,7 +389,7 @@ settings.save(
     shared_space(maps, n_lines=60),
     "umap_settings",
     alt="Four UMAP maps of the same vectors with other settings; texts are orange triangles, "
-    "pictures blue circles. Distance of the two centres in units of their spread: "
+    "images blue circles. Distance of the two centres in units of their spread: "
     + "; ".join(maps)
     + ".",
     caption=f"One set of vectors, one L2M ({l2m(text, image):.2f}), four maps: the distance "
@@ -406,7 +406,7 @@ pd.DataFrame({"all four maps": measured(text, image)}).T
 # %% [markdown]
 # ### What UMAP cannot tell: how wide the gap is
 #
-# Now the settings stay and the gap changes. We move texts and pictures towards each other along
+# Now the settings stay and the gap changes. We move texts and images towards each other along
 # the gap vector, by a half, three quarters and all of its length, and bring the vectors back to
 # length 1.
 
@@ -435,7 +435,7 @@ settings.save(
     shared_space(narrower, n_lines=60),
     "umap_narrower",
     alt="Four UMAP maps of mini-clip, in which the gap between texts, orange triangles, and "
-    "pictures, blue circles, was closed step by step; " + "; ".join(narrower) + " in units of "
+    "images, blue circles, was closed step by step; " + "; ".join(narrower) + " in units of "
     "their spread.",
     caption="The gap is closed step by step, by the same settings. The distance in the map "
     "shrinks otherwise than L2M: it is no measure of the gap.",
@@ -449,7 +449,7 @@ assert float(table["kNN own"].iloc[-1]) > 0.6
 table
 
 # %% [markdown]
-# Read the last row: with the centroids in nearly one place a plane can hardly tell a picture from a
+# Read the last row: with the centroids in nearly one place a plane can hardly tell an image from a
 # text any more, but most neighbours are of the own modality as ever. What keeps the two apart then
 # is spread and shape, which neither L2M nor a plane sees.
 
@@ -457,13 +457,13 @@ table
 # ### What L2M cannot tell: whether the two mix
 #
 # L2M is a distance of two means, and two clouds may have one mean and still avoid each other. In a
-# plane: texts to the left and right, pictures above and below.
+# plane: texts to the left and right, images above and below.
 
 # %%
 crossed_texts = np.array([[1.0, 0.0], [-1.0, 0.0]])
 crossed_images = np.array([[0.0, 1.0], [0.0, -1.0]])
 assert l2m(crossed_texts, crossed_images) == 0
-print(f"cosine of every text with every picture: {np.unique(crossed_texts @ crossed_images.T)}")
+print(f"cosine of every text with every image: {np.unique(crossed_texts @ crossed_images.T)}")
 
 # %% [markdown]
 # So the neighbours are counted again for each step of the closing above. If L2M told everything,
@@ -491,7 +491,7 @@ start, half, end = table.iloc[0], table.iloc[1], table.iloc[-1]
 by_settings = sorted(apart(map_.text, map_.image) for map_ in maps.values())
 Markdown(
     f"**Measured here.** With one L2M the settings put the islands {by_settings[0]:.2f} to "
-    f"{by_settings[-1]:.2f} spreads apart. Moving texts and pictures together by a half "
+    f"{by_settings[-1]:.2f} spreads apart. Moving texts and images together by a half "
     f"left {half['L2M'] / start['L2M']:.0%} of L2M and "
     f"{half['apart in the map'] / start['apart in the map']:.0%} of the distance in the map. With "
     f"centroids {end['L2M']:.2f} apart, {end['same modality among neighbours']:.0%} of the "
@@ -501,7 +501,7 @@ Markdown(
 # %% [markdown]
 # ### Islands without a gap
 #
-# Here is one modality alone, cut into two halves by lot. L2M between them is what chance gives.
+# Here is one modality alone, cut into two random halves. L2M between them is what chance gives.
 # The map has islands all the same: they are subjects, such as flags, not modalities. Two islands
 # in a map are a reason to measure, no more.
 
@@ -535,19 +535,18 @@ settings.save(
 pd.DataFrame({"two halves of the texts": measured(texts[:n_half], texts[n_half:])}).T
 
 # %% [markdown]
-# RMG, lin sep and the share of neighbours are near one half, as they should be: there are islands,
-# and no gap.
+# RMG, lin sep and kNN own are near one half, as they should be: there are islands, and no gap.
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Add one and the same vector to all pictures, without bringing them back to length 1. L2M
-#    changes. Does the order of the pictures change for a query that searches pictures only?
+# 1. Add one and the same vector to all images, without bringing them back to length 1. L2M
+#    changes. Does the order of the images change for a query that searches images only?
 # 2. L2M of two random halves of the texts is not zero. What does it become with a quarter of the
 #    texts in each part, and why?
 
 # %% tags=["solution"]
-moved = first.image.embeddings + 0.5 * gap  # 1: every picture's score moves by the same amount
+moved = first.image.embeddings + 0.5 * gap  # 1: every image's score moves by the same amount
 before, after = first.scores("image"), first.queries @ moved.T
 print(f"L2M {l2m(first.text.embeddings, first.image.embeddings):.2f} -> ", end="")
 print(f"{between_means(first.text.embeddings, moved):.2f}")
@@ -570,7 +569,7 @@ print("Expected: larger by the square root of 2. A gap of a small sample is alwa
 #   an interval and beside what two halves of one modality give.
 # - A PCA map can hide a part of that distance and never adds to it. A UMAP map shows who is near
 #   whom; its distances between islands mean nothing, and islands need not be modalities.
-# - L2M near zero need not mean that texts and pictures mix: look at the neighbours too.
+# - L2M near zero need not mean that texts and images mix: look at the neighbours too.
 #
 # The bundled corpus holds drawings of ten artists' styles with texts about the thing shown; its
 # numbers are not those of photographs. CLIP ViT-B/16 on 500 photographs is measured above, where

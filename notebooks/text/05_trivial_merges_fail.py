@@ -606,7 +606,7 @@ pd.DataFrame(rows).T.rename_axis(["encoder", "data"]).round(1)
 
 # %%
 def lost(found, good, bank, leg):
-    banks = {f"bank_{name}_scores": scores for name, scores in bank.items()}
+    banks = {f"reference_{name}_scores": scores for name, scores in bank.items()}
     losses = decompose_merge_loss(*found.values(), *good.values(), **banks, k=k)
     return losses[leg].to_frame(rng=settings.rng(), n_resamples=n_resamples)
 

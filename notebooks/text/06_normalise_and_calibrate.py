@@ -22,7 +22,7 @@
 # does not know. That core issue is left, as A6 says.
 #
 # Thresholds are worse than they look. The figure `thresholds` has one for nearly every leg, and
-# none of them keeps its promise on new queries of the same kind.
+# none of them reaches its target on new queries of the same kind.
 
 # %% [markdown]
 # ## What you need
@@ -39,8 +39,8 @@
 # directions that a merge has to serve at once.
 #
 # Three words. A **normaliser** moves scores onto another scale and looks at no judgments. Its
-# statistics come from the list of *each query* by itself, or from a *bank*: scores that the leg
-# gave to other queries. A **calibrator** needs judgments and turns a score into a probability:
+# statistics come from the list of *each query* by itself, or from *reference scores* that the
+# leg gave to other queries. A **calibrator** needs judgments and turns a score into a probability:
 # P(relevant | score, leg). **Cure** stands for both.
 
 # %% [markdown]
@@ -128,7 +128,7 @@ assert np.allclose(min_max(worse), min_max(pictures))
 assert np.allclose(z_score(worse, worse), z_score(pictures, pictures))
 
 # %% [markdown]
-# ### A bank
+# ### Reference scores
 #
 # Five scores that the image leg gave to other queries. Measured by them, 0.36 is much and 0.16 is
 # little.
@@ -136,7 +136,7 @@ assert np.allclose(z_score(worse, worse), z_score(pictures, pictures))
 # %%
 bank_of_pictures = np.array([0.10, 0.15, 0.20, 0.25, 0.30])
 good, bad = z_score(np.array([0.36, 0.16]), bank_of_pictures)
-print(f"0.36 lies {good:.2f} standard deviations above the bank's mean, 0.16 lies {bad:.2f}")
+print(f"0.36 lies {good:.2f} standard deviations above their mean, 0.16 lies {bad:.2f}")
 assert good > 2 > 0 > bad
 
 # %% [markdown]
@@ -236,10 +236,10 @@ except CorpusError:
 #
 # ### What the cures do to the histograms
 #
-# Two normalisers take each list by itself, two a bank. *Bank CDF* replaces a score by the share of
-# the bank's scores below it. *Taking turns* uses the rank alone: best text, best picture, second
-# text, second picture. It is here as a yardstick, for it knows nothing about how good a hit is.
-# *Platt* and *isotonic* are calibrators.
+# Two normalisers take each list by itself, two reference scores. *Reference CDF* replaces a score
+# by the fraction of them below it. *Taking turns* uses the rank alone: best text, best image,
+# second text, second image. It is here as a yardstick, for it knows nothing about how good a hit
+# is. *Platt* and *isotonic* are calibrators.
 
 # %%
 cures = {
@@ -659,11 +659,11 @@ except KeyError:
     print("The CLIP features are missing.")
 
 # %% [markdown]
-# ### Do the probabilities keep their promise?
+# ### Do the probabilities come true?
 #
-# A calibrated 0.3 promises that three of ten such pairs are relevant. The **reliability diagram**
-# sorts the test pairs by promised probability and compares it with the share that is relevant. A
-# calibrator fitted on (a) is judged on (a), and, a promise it never made, on (b).
+# A calibrated 0.3 says that three of ten such pairs are relevant. The **reliability diagram** sorts
+# the test pairs by probability and compares it with the fraction that is relevant. A calibrator
+# fitted on (a) is judged on (a), and on (b), for which it was not made.
 
 # %%
 thin = slice(None, None, 3)  # every third test query
@@ -685,17 +685,17 @@ settings.save(
     reliability_diagrams(tables),
     "reliability",
     alt="Reliability diagrams by Platt's calibrators fitted on (a), for each encoder used on (a) "
-    "above and on (b) below: share of relevant pairs over promised probability, text leg and image "
+    "above and on (b) below: fraction of relevant pairs over mean probability, text leg and image "
     "leg, 95 % intervals, number of pairs beneath on a logarithmic scale. The text leg runs below "
     "the diagonal up to one half on (a), and above one half on (b). Nearly all pairs lie in the "
     "lowest bin.",
-    caption="Promised and found shares of relevant pairs, by calibrators of (a). Texts promise too "
-    "much: up to one half already on test queries of (a), above one half on (b).",
+    caption="Mean probability and fraction of relevant pairs, by calibrators of (a). Texts' are "
+    "too high: up to one half already on test queries of (a), above one half on (b).",
     data={title: table.round(4) for title, table in tables.items()},
 )
 
 # %%
-promises = pd.concat(
+moved = pd.concat(
     calibrator_transfer(
         fitted[name][leg],
         {
@@ -708,7 +708,7 @@ promises = pd.concat(
 )
 
 # %%
-promises = promises.rename(columns={"corpus": "used on"}).set_index(["encoder", "leg", "used on"])
+moved = moved.rename(columns={"corpus": "used on"}).set_index(["encoder", "leg", "used on"])
 per_thousand = [
     "ece",
     "ece_null",
@@ -717,10 +717,10 @@ per_thousand = [
     "brier",
     "brier_of_base_rate",
 ]
-(1000 * promises[per_thousand]).round(3)
+(1000 * moved[per_thousand]).round(3)
 
 # %% [markdown]
-# All columns in thousandths. *ece* is the mean distance between promise and share, and *ece_null*
+# All columns in thousandths. *ece* is the mean distance of probability and fraction, and *ece_null*
 # what chance alone makes of it. *brier* below *brier_of_base_rate* means that the probabilities are
 # still better than knowing nothing but how rare relevant pairs are.
 
@@ -728,7 +728,7 @@ per_thousand = [
 text_bins = pd.concat(tables, names=["panel"]).reset_index("panel").query("leg == 'text'")
 low = text_bins[text_bins["panel"].str.contains("(a)", regex=False)]
 low = low[low["mean_probability"].between(0.1, 0.5)]
-again = promises.xs(conditions["concept"], level="used on")
+again = moved.xs(conditions["concept"], level="used on")
 if not settings.fast:
     assert (low["fraction_relevant"] < low["mean_probability"]).all()
 assert (again["ece"] > 3 * again["ece_null"]).all()
@@ -736,15 +736,15 @@ said = [
     f"{1000 * row.mean_probability:.1f} and {1000 * row.fraction_relevant:.1f} ({name}, {leg})"
     for (name, leg), row in zip(again.index, again.itertuples(), strict=True)
 ]
-Markdown("**Measured,** (a) used on (b), promised and found relevant of 1000: " + "; ".join(said))
+Markdown("**Measured,** (a) used on (b), expected and found relevant of 1000: " + "; ".join(said))
 
 # %% [markdown]
 # ### Below which score to reject
 #
-# The question that users ask most. It has an answer only with a promise attached: *so that half of
+# The question that users ask most. It has an answer only with a target: *so that half of
 # what is shown is relevant*, say, and only for hits like those it was found on. Here the hits are
 # the first ten of a leg, as a user sees them. `find_threshold` takes the smallest score whose lower
-# 95 % bound, not only its estimate, keeps the promise.
+# 95 % bound, not only its estimate, reaches the target.
 
 
 # %%
@@ -780,7 +780,7 @@ settings.save(
 )
 
 # %% [markdown]
-# Does the promise hold elsewhere? Each threshold on the queries it was found on, on test queries of
+# Is the target reached elsewhere? Each threshold on the queries it was found on, on test queries of
 # the same kind and of the other kind, and as the one threshold for both legs that one would like to
 # have.
 
@@ -812,7 +812,7 @@ assert broken.loc["(a) calibration", "sum"] == broken.loc["(a) calibration", "co
 if not settings.fast:
     assert broken.loc["(a) test", "sum"] == 0
 Markdown(
-    "**Measured:** the promise of a precision of one half holds for "
+    "**Measured:** the target of a precision of one half is reached by "
     + ", ".join(
         f"{row['sum']} of {row['count']} thresholds on {at}" for at, row in broken.iterrows()
     )
@@ -905,7 +905,7 @@ for engine, single in engines.items():
     print(f"{engine:12} the text gets {only_text.item():.2f} and place {place} of 4{tie}")
 
 # %% [markdown]
-# A bank has no such case: 0.05 is little, whatever else is in the list.
+# Reference scores have no such case: 0.05 is little, whatever else is in the list.
 #
 # ### Missing documents
 #
@@ -970,13 +970,14 @@ for name, label in test:
 pd.DataFrame(foreign)
 
 # %% [markdown]
-# A foreign calibrator costs little here and may even gain. What it promises is wrong, as the table
-# above says, but a merge needs no promise, only the right distance between the two legs.
+# A foreign calibrator costs little here and may even gain. Its probabilities are wrong, as the
+# table above says, but a merge needs none, only the right distance between the two legs.
 #
 # ### How long the lists are
 #
 # Statistics of a list depend on how much of it was fetched. The same z-scores from the first 10,
-# 30, 100 hits of each leg and from all documents; a bank does not care.
+# 30, 100 hits of each leg and from all documents; reference scores do not
+# depend on it.
 
 
 # %%
@@ -998,7 +999,7 @@ for depth in (10, 30, 100, test[key].relevant.shape[1]):
             rows.setdefault(depth, {})[column] = 100 * judged["expected"].mean()
 depths = pd.DataFrame(rows).T.rename_axis("hits of each leg")
 spans = depths.max() - depths.min()
-assert spans.filter(like="bank").max() < 3
+assert spans.filter(like="reference").max() < 3
 if not settings.fast:
     assert spans["z of each list, class I"] > 10
 depths.round(1)
@@ -1070,16 +1071,16 @@ assert np.isclose(*same)
 #
 # - A cure that ascends leaves every leg's own list as it is. It only decides how two lists are
 #   interleaved, and no merged list of separate hits beats the own list of the direction asked for.
-# - Statistics of one list make the best hit of each list equally good; a bank says how good a hit
-#   is; a calibrator says what a score is worth, for pairs like those it was fitted on.
+# - Statistics of one list make the best hit of each list equally good; reference scores say how
+#   good a hit is; a calibrator says what a score is worth, for pairs like those it was fitted on.
 # - All cures lie near one line between "texts first" and "pictures first". Which leg to believe for
 #   the query at hand they hardly know better than taking turns does: on that core issue A6 is right
 #   but for a point or two in (b).
 # - For documents with both scores the merge still beats the better leg where both legs know much,
 #   and gains little or loses where one knows little: as a statement about recall A6 does not hold
 #   everywhere.
-# - A threshold or a probability is a promise about queries and documents of the same kind. Check it
-#   on your own before you rely on it.
+# - A threshold or a probability holds for queries and documents of the same kind. Check it on your
+#   own before you rely on it.
 # - Report the mean over the orders of ties, and both directions.
 
 # %%

@@ -8,7 +8,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +20,8 @@ import mmgap as mg
 from mmgap.corpus import Corpus, Document, ImageFile, Judgment, Qrels, Query, corpus_options
 from mmgap.corpus.images import as_rgb, decode
 from mmgap.errors import CorpusError, ImageError, MmgapError, SkippedItemsWarning
-from mmgap.rerankers.base import Content
+from mmgap.rerankers.base import Content, Pair, RerankerInfo
+from mmgap.strategies.rerank import PairScorer
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 8, 4), dtype=np.uint8)
 
@@ -130,6 +131,35 @@ def test_an_image_that_changes_between_hash_and_decoding_is_refused(
     with pytest.raises(ImageError, match=r"it\.png was changed while"):
         mg.embed(corpus_of(path), mg.load_encoder("mini-clip"), cache=tmp_path, progress=False)
     assert not list(tmp_path.rglob("image/*.npy"))
+
+
+def test_a_reranked_image_that_changes_after_its_key_was_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "it.png"
+    picture("RGB").save(path)
+    vectors = mg.embed(corpus_of(path), mg.load_encoder("mini-clip"), cache=False, progress=False)
+    scorer = PairScorer(vectors, Scores(), cache=tmp_path / "cache")
+    read = ImageFile.read_bytes
+
+    def overwritten_after(file: ImageFile) -> bytes:
+        data = read(file)
+        path.write_bytes(encoded(Image.new("RGB", (4, 4)), "PNG"))
+        return data
+
+    monkeypatch.setattr(ImageFile, "read_bytes", overwritten_after)
+    with pytest.raises(ImageError, match=r"it\.png was changed while"):
+        scorer.require({"image": np.array([[True]])}, np.array([[0]]))
+    assert not list((tmp_path / "cache").rglob("*.npy"))
+
+
+class Scores:
+    """A reranker that reads images, and finds all alike."""
+
+    info = RerankerInfo("alike", "alike 1", "test", "a number", ("text-image",))
+
+    def score(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:  # noqa: ARG002
+        return np.ones(len(pairs), dtype=np.float32)
 
 
 # The cache

@@ -9,6 +9,7 @@ import mmgap as mg
 from mmgap.corpus import load_features
 from mmgap.errors import MmgapError
 from mmgap.gap import MEASURES, NullLevel, k_occurrence, null_level
+from mmgap.strategies.gap_consequences import _even_loss
 from mmgap.strategies.gap_report import measure_sentence
 
 QUICK = {"n_resamples": 200}
@@ -198,3 +199,17 @@ def test_a_gap_is_still_found():
         found.set_index("measure").loc["ks", "ci_low"]
         > found.set_index("measure").loc["ks", "null"]
     )
+
+
+@pytest.mark.parametrize("k", [5, 10])
+@pytest.mark.parametrize("noise_of_queries", [0.5, 2.0])
+def test_the_loss_of_two_modalities_scored_alike(k, noise_of_queries):
+    """Rivals that *are* alike, the other half of the same images, cost what the null foretells."""
+    documents = noise(400, 0)
+    queries = documents[:200] + noise_of_queries * noise(200, 1)
+    scores = queries @ (documents / np.linalg.norm(documents, axis=1, keepdims=True)).T
+    own, rivals = scores[:, :200], scores[:, 200:]
+    right = np.diag(own)[:, None]
+    above = (own > right).sum(axis=1), (rivals > right).sum(axis=1)
+    lost = (above[0] < k).mean() - (above[0] + above[1] < k).mean()
+    assert _even_loss(own, np.eye(200, dtype=bool), rivals, k) == pytest.approx(lost, abs=0.03)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from mmgap.corpus.images import ImageFile
 from mmgap.encoders import Encoder, TokenVectors, load_encoder
+from mmgap.encoders.base import rgb
 from mmgap.errors import EncoderError
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
@@ -156,6 +157,26 @@ def test_one_image_has_one_vector_whichever_way_it_comes(
     opened = rows_of(encoder.encode_images([Image.open(path)]))
     of_corpus = rows_of(encoder.encode_images([ImageFile(path).open()]))
     np.testing.assert_array_equal(opened, of_corpus)
+
+
+@pytest.mark.parametrize("name", ["mini", "clip", "onnx", "open_clip"])
+def test_an_image_given_many_times_is_read_once(
+    name: str,
+    encoders: dict[str, Encoder],
+    images: list[Image.Image],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Images are prepared in threads, and two of them must not load one object."""
+    read = []
+
+    def counting(image: Image.Image, *rest: object) -> Image.Image:
+        read.append(image)
+        return rgb(image, *rest)
+
+    monkeypatch.setattr("mmgap.encoders.base.rgb", counting)
+    rows = encoders[name].encode_images([images[0], images[1]] * 6)
+    assert len(read) == 2
+    np.testing.assert_allclose(rows, np.tile(rows[:2], (6, 1)), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

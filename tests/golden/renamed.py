@@ -38,6 +38,8 @@ LOOSE: dict[str, float] = {"real_": 1e-4, "real_models_real_two_stage": 0.02, "t
 rounding decides near ties of a real model's first places."""
 
 REFROZEN: dict[str, str] = {
+    "gap": "null level of lost recall is beta-binomial; the hypergeometric one was too high",
+    "gap_of_arrays_gap": "null level of lost recall is beta-binomial",
     "geometry_dimensions": "the profile stands for the curve of left out dimensions",
     "engines": "in the order of documents, since engines return arrays; same values",
     "engines_fusions": "without anz, which is gone",

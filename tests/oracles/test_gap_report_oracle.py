@@ -69,7 +69,7 @@ def test_what_the_tool_prints(report: mg.strategies.GapReport) -> None:
     for number in ("0.591460", "0.851352", "0.850580", "0.964", "1.000000"):
         assert number in text
     assert "P(text > relevant image)" in text
-    assert "text share@10" in text
+    assert "text fraction@10" in text
 
 
 def test_the_direction_that_captions_cannot_show_is_named(

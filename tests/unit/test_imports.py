@@ -25,8 +25,8 @@ FACE = [
 
 MAY_IMPORT: dict[str, set[str]] = {
     **{room: set(SOURCES[:i]) for i, room in enumerate(SOURCES)},
-    **{room: set() for room in SCIENCE},
-    "fusion": {"scores"},
+    **{room: {"evaluation"} for room in SCIENCE},  # one engine for ties
+    "evaluation": set(),
     **{room: {*SOURCES, *SCIENCE, *FACE[:i]} for i, room in enumerate(FACE)},
 }
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmgap.evaluation import bootstrap_interval, differs, effect_size, holm, randomisation_test
+from mmgap.evaluation import (
+    bootstrap_interval,
+    differs,
+    effect_size,
+    holm,
+    randomisation_test,
+    verdict,
+)
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says():
@@ -209,3 +216,9 @@ def test_a_difference_counts_below_five_percent_after_holm():
     assert differs(holm(p)).tolist() == [True, True, True]
     assert differs(holm(np.append(p, 0.9))).tolist() == [True, False, False, False]
     assert not differs(np.nan)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.2, 0.1), (float("nan"), 1.0)])
+def test_verdict_refuses_what_is_no_interval(low, high):
+    with pytest.raises(ValueError, match="lower one first"):
+        verdict(low, high)
