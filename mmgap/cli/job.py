@@ -68,8 +68,8 @@ class Job:
                 lacks = "judgments" if pool.queries else "queries"
                 msg = (
                     f"{pool.name!r} has no {lacks}, which this command needs: add queries.jsonl "
-                    "and qrels.tsv. 'mmgap gap' and 'mmgap embed' do without, 'mmgap report' without "
-                    "judgments"
+                    "and qrels.tsv. 'mmgap gap' and 'mmgap embed' do without, 'mmgap report' "
+                    "without judgments"
                 )
                 raise MmgapError(msg)
         return pools
