@@ -104,12 +104,14 @@ def single_modality(job: WritingJob) -> None:
     (pool, *_) = job.pools()
     if isinstance(pool, FeatureCorpus):
         halves = strategies.halve_pairs(job.embed(pool, None))
-        tables = [strategies.probe_table(*halves, directions=["image"])]
+        tables = [strategies.single_modality_table(*halves, directions=["image"])]
     else:
-        tables = [strategies.probe_table(known, test) for _, known, test in job.halves()]
+        tables = [strategies.single_modality_table(known, test) for _, known, test in job.halves()]
     written = write_tables(job.folder, {"single_modality": tables})
     for table in tables:
-        print_table(f"{_names(table)}: one modality answers", strategies.format_probe(table))
+        print_table(
+            f"{_names(table)}: one modality answers", strategies.format_single_modality(table)
+        )
         _say_left_out(table)
     say_written(written)
 
@@ -202,17 +204,15 @@ def _names(table: pd.DataFrame) -> str:
 
 def _say_left_out(table: pd.DataFrame) -> None:
     """Name the methods that could not be fitted on so little, each with its reason."""
-    if "reason" in table:
-        for row in table[table["measure"] == "left out"].to_dict("records"):
-            say("left out: {method}: {reason}".format_map(row))
+    for name, reason in table.attrs.get("failures", {}).items():
+        say(f"left out: {name}: {reason}")
 
 
 def _by_labels(table: pd.DataFrame) -> pd.DataFrame:
     """Methods down, numbers of labelled pairs across."""
-    fitted = table[table["n"] > 0]
-    percent = (100 * fitted[["value", "ci_low", "ci_high"]]).map("{:.1f}".format)
-    cells = fitted.assign(
-        labels=["none" if n != n else f"{n:g}" for n in fitted["n_labels"]],
+    percent = (100 * table[["value", "ci_low", "ci_high"]]).map("{:.1f}".format)
+    cells = table.assign(
+        labels=["none" if n != n else f"{n:g}" for n in table["n_labels"]],
         cell=percent["value"] + " [" + percent["ci_low"] + ", " + percent["ci_high"] + "]",
     )
     wide = cells.pivot(index="method", columns="labels", values="cell").fillna("")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmgap.strategies.advising.advice import Advice, format_advice
-from mmgap.strategies.advising.advise import advise
+from mmgap.strategies.advise import Advice, advise, format_advice
 from mmgap.strategies.candidates import (
     Candidates,
     Pool,
@@ -33,11 +32,16 @@ from mmgap.strategies.distributions import (
 )
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
-from mmgap.strategies.probe import (
-    format_probe,
+from mmgap.strategies.mixed_index import (
+    MixedIndex,
+    format_single_modality,
     halve_pairs,
+    judge_entries,
     one_entry_per_modality,
-    probe_table,
+    rank_mixed_documents,
+    rescale_legs,
+    single_modality_strategies,
+    single_modality_table,
     worse_direction,
 )
 from mmgap.strategies.rerank import PairScorer, Rerank
@@ -67,25 +71,19 @@ from mmgap.strategies.tables import (
 from mmgap.strategies.thresholds import threshold_table
 from mmgap.strategies.verdict import (
     VERDICT_FAMILIES,
-    HeldOut,
     choose_best,
     family_verdicts,
-    held_out,
     recommended_family,
-    run_candidates,
     verdict_family,
     verdict_sentences,
 )
 
 if TYPE_CHECKING:
-    from mmgap.strategies.probe_methods import PROBE_METHODS
-
     METHODS: dict[str, Strategy]
 
 __all__ = [
     "FAMILIES",
     "METHODS",
-    "PROBE_METHODS",
     "PUBLISHED",
     "PUBLISHED_MODELS",
     "PUBLISHED_SOURCE",
@@ -99,8 +97,8 @@ __all__ = [
     "CostedRun",
     "FittedStrategy",
     "GapReport",
-    "HeldOut",
     "Judged",
+    "MixedIndex",
     "PairScorer",
     "Pool",
     "Rerank",
@@ -116,12 +114,12 @@ __all__ = [
     "family_verdicts",
     "format_advice",
     "format_leaderboard",
-    "format_probe",
+    "format_single_modality",
     "format_two_stage_table",
     "gap_report",
     "halve_pairs",
-    "held_out",
     "judge",
+    "judge_entries",
     "label_budget",
     "leaderboard",
     "list_candidates",
@@ -129,16 +127,18 @@ __all__ = [
     "merged_text_fraction",
     "one_entry_per_modality",
     "pareto_front",
-    "probe_table",
     "query_folds",
+    "rank_mixed_documents",
     "raw_merge",
     "recommended_family",
     "relevance",
-    "run_candidates",
+    "rescale_legs",
     "run_strategies",
     "score_contrasts",
     "score_distributions",
     "score_pairs",
+    "single_modality_strategies",
+    "single_modality_table",
     "split_queries",
     "take_queries",
     "threshold_table",
@@ -152,13 +152,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Build the registries of methods when they are first used: they need scikit-learn."""
-    if name == "METHODS":
-        from mmgap.strategies.catalogue import METHODS as found
-    elif name == "PROBE_METHODS":
-        from mmgap.strategies.probe_methods import PROBE_METHODS as found  # type: ignore[assignment]
-    else:
+    """Build the registry of methods when it is first used: it needs scikit-learn."""
+    if name != "METHODS":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    globals()[name] = found
-    return found
+    from mmgap.strategies.catalogue import METHODS
+
+    globals()[name] = METHODS
+    return METHODS

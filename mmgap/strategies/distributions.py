@@ -22,7 +22,7 @@ from mmgap.index.vectors import Vectors
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmgap.strategies.pair_scorer import PairScorer
+    from mmgap.strategies.rerank import PairScorer
 
 
 def need_both_legs(vectors: Vectors) -> None:
@@ -167,13 +167,13 @@ def score_pairs(
     embedder's distributions come first. Claim A7 of the article is that the second has the narrower
     gap: larger ``overlap``, smaller ``ks``, ``dominance`` nearer to one half.
     """
-    from mmgap.strategies.first_stage import find_pool
+    from mmgap.strategies.candidates import Pool
 
     need_both_legs(vectors)
     n_query, n_document = len(vectors.corpus.queries), len(vectors.corpus.documents)
     relevant = relevance(vectors)
     if sampled is None:
-        documents = find_pool(vectors, depth).documents
+        documents = Pool(vectors, depth).candidates.documents
     else:
         rng = np.random.default_rng(0) if rng is None else rng
         order = np.argsort(rng.random((n_query, n_document)), axis=1)

@@ -681,7 +681,8 @@ def label_budget(
     Tidy: ``corpus``, ``encoder``, ``method``, ``n_labels`` (NaN for references), ``measure``,
     ``value`` (mean over draws and queries), ``ci_low``, ``ci_high`` (95 %, over draws *and*
     queries: what a team with one set of labels would meet), ``draw_low``, ``draw_high`` (95 % of
-    the draws), ``n``, ``n_draws``, ``n_relevant`` (among the labels) and ``text_weight``. Sources:
+    the draws), ``n``, ``n_draws``, ``n_relevant`` (among the labels) and ``text_weight``;
+    ``table.attrs["failures"]``: references that could not be fitted. Sources:
     Platt 1999 (the curve), Gelman et al. 2008 (that a prior keeps slopes finite).
     """
     import pandas as pd
@@ -732,6 +733,7 @@ def label_budget(
     table = pd.DataFrame(rows)
     table.insert(0, "encoder", test.vectors.encoder.id)
     table.insert(0, "corpus", test.vectors.corpus.name)
+    table.attrs["failures"] = judged.failures
     return table
 
 

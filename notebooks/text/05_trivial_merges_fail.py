@@ -58,8 +58,7 @@ from mmgap.plots import difference_dots, loss_parts, new_figure, series_marks
 from mmgap.plots.palette import IMAGE, NEUTRAL, QUIET_COLOUR, SERIES, TEXT
 from mmgap.provenance import provenance
 from mmgap.scores import decompose_merge_loss, dominance, dominance_by_query
-from mmgap.strategies import TRIVIAL, Pool, merged_text_fraction, relevance
-from mmgap.strategies.merged_hits import judge_merged_hits
+from mmgap.strategies import TRIVIAL, Pool, judge_entries, merged_text_fraction, relevance
 
 # %%
 settings = notebook("05_trivial_merges_fail", seed=0)
@@ -558,7 +557,7 @@ gains
 def found_in(item, legs):
     scores, good = scored(item)
     good["text"] = np.zeros_like(good["text"])  # a caption does not answer itself
-    judged = judge_merged_hits(*({leg: part[leg] for leg in legs} for part in (scores, good)), k=k)
+    judged = judge_entries(*({leg: part[leg] for leg in legs} for part in (scores, good)), k=k)
     return judged["expected"].mean()
 
 

@@ -73,9 +73,7 @@ from mmgap.scores import calibrator_transfer, find_threshold, reliability_table,
 from mmgap.scores.calibrate import CALIBRATORS, IsotonicCalibrator, fit_legs
 from mmgap.scores.normalise import NORMALISERS, MinMaxNormaliser, ZScoreNormaliser
 from mmgap.scores.thresholds import threshold_curve
-from mmgap.strategies import Pool
-from mmgap.strategies.cured_scores import cure_scores
-from mmgap.strategies.merged_hits import judge_merged_hits
+from mmgap.strategies import Pool, judge_entries, rescale_legs
 
 settings = notebook("06_normalise_and_calibrate", seed=0)
 
@@ -259,7 +257,7 @@ with_labels = list(cures)[6:]
 def cured(key, cure, rows=slice(None), source=None):
     learned = bank[source or key]
     scores = {leg: values[rows] for leg, values in test[key].scores.items()}
-    return cure_scores(cure, scores, learned.scores, learned.relevant)
+    return rescale_legs(cure, scores, learned.scores, learned.relevant)
 
 
 # %%
@@ -336,11 +334,11 @@ def one_index(scores, good, leg, rows=slice(None), at=k):
     found = {name: values[rows] for name, values in scores.items()}
     labels = {name: good[rows] & (name == leg) for name in scores}
     found = {n: np.where(good[rows] & (n != leg), np.nan, v) for n, v in found.items()}
-    return judge_merged_hits(found, labels, at)
+    return judge_entries(found, labels, at)
 
 
 def by_document(scores, good):  # one score for each document
-    return judge_merged_hits({"": scores}, {"": good}, k)["expected"].to_numpy()
+    return judge_entries({"": scores}, {"": good}, k)["expected"].to_numpy()
 
 
 # %%
@@ -365,7 +363,7 @@ for key, pool in test.items():
 rows = {}
 for (*key, name, leg), table in merged.items():
     row = rows.setdefault((*key, name), {})
-    row[f"class {directions[leg]}: texts"] = 100 * table["share text"].mean()
+    row[f"class {directions[leg]}: texts"] = 100 * table["fraction text"].mean()
     row[f"class {directions[leg]}: recall"] = 100 * table["expected"].mean()
 for (*key, leg), values in own_list.items():
     rows.setdefault((*key, "own list alone"), {})[f"class {directions[leg]}: recall"] = (
@@ -562,7 +560,7 @@ for key, pool in bank.items():
     for rule, merge in (("max", comb_max), ("mean", comb_mean)):
         recall = {}
         for name in without_labels:
-            found = cure_scores(cures[name], pool.scores, pool.scores)
+            found = rescale_legs(cures[name], pool.scores, pool.scores)
             recall[name] = by_document(merge(*found.values()), pool.relevant).mean()
         picked[*key, rule] = max(recall, key=recall.get)
 verdicts = lead[[row.cure == picked[row.encoder, row.data, row.rule] for row in lead.itertuples()]]
@@ -617,7 +615,7 @@ rows = {}
 for leg in other if real else ():
     found, learned = real[leg, "test"], real[leg, "bank"]
     for name in list(cures)[:6]:
-        scored = cure_scores(cures[name], found, learned)
+        scored = rescale_legs(cures[name], found, learned)
         judged = one_index(scored, answers, leg)
         row = rows.setdefault(name, {})
         row[f"{leg} answers: own kind"] = judged[f"share {other[leg]}"].mean()
@@ -870,17 +868,15 @@ for name, cure in tied.items():
         at_ten = one_index(scores, test[key].relevant, leg, classes[key] == query_class)
         row[f"{key[0]}, class {query_class}, {measure}"] = over_ties(at_ten)
     if real and name != "isotonic":
-        found = cure_scores(cure, real["image", "test"], real["image", "bank"])
+        found = rescale_legs(cure, real["image", "test"], real["image", "bank"])
         row["CLIP, image answers, recall@1"] = over_ties(one_index(found, answers, "image", at=1))
 ties = pd.DataFrame(rows).T
 ties.fillna("")
 
 # %%
 if real:
-    own = judge_merged_hits({"": real["image", "test"]["image"]}, {"": answers}, 1)[
-        "expected"
-    ].mean()
-    found = cure_scores(tied["DBSF, clipped"], real["image", "test"], {})
+    own = judge_entries({"": real["image", "test"]["image"]}, {"": answers}, 1)["expected"].mean()
+    found = rescale_legs(tied["DBSF, clipped"], real["image", "test"], {})
     lucky = one_index(found, answers, "image", at=1)[["optimistic", "expected"]].mean()
     print(f"images alone {own:.3f}; clipped DBSF {lucky['optimistic']:.3f} with luck,")
     print(f"{lucky['expected']:.3f} on average over the orders")
@@ -916,7 +912,7 @@ for engine, single in engines.items():
 # %%
 if real:
     for words, missing in (("left out", np.nan), ("counts as 0", 0.0), ("as the worst", "min")):
-        scores = cure_scores(ZScoreNormaliser(missing=missing), real["image", "test"], {})
+        scores = rescale_legs(ZScoreNormaliser(missing=missing), real["image", "test"], {})
         recall = by_document(comb_mean(*scores.values()), answers).mean()
         print(f"missing text {words:12} {measure} {recall:.3f}")
     alone = by_document(real["image", "test"]["image"], answers).mean()
@@ -938,7 +934,7 @@ rows = {}
 for name, shift in (("reference z", 0), ("pictures first", 100)):
     row = rows[name] = {}
     for leg in other if real else ():
-        found = cure_scores(cures["reference z"], real[leg, "test"], real[leg, "bank"])
+        found = rescale_legs(cures["reference z"], real[leg, "test"], real[leg, "bank"])
         found["image"] = found["image"] + shift
         row[f"CLIP, {leg} answers"] = one_index(found, answers, leg)["expected"].mean()
     found = cured(key, cures["reference z"])
@@ -992,7 +988,7 @@ key = (encoders[0], conditions["style"])
 for depth in (10, 30, 100, test[key].relevant.shape[1]):
     lists = {leg: shortened(values, depth) for leg, values in test[key].scores.items()}
     for name in ("z of each list", "reference z"):
-        found = cure_scores(cures[name], lists, bank[key].scores)
+        found = rescale_legs(cures[name], lists, bank[key].scores)
         for leg, query_class in directions.items():
             judged = one_index(found, test[key].relevant, leg, classes[key] == query_class)
             column = f"{name}, class {query_class}"
@@ -1054,7 +1050,7 @@ for name in list(cures)[:5]:
             }
             for pool in (test[key], bank[key])
         ]
-        merges.append(cure_scores(cures[name], *both_sides))
+        merges.append(rescale_legs(cures[name], *both_sides))
     changed[name] = not np.allclose(merges[0]["image"], merges[1]["image"])
 print(changed)
 assert [name for name, differs in changed.items() if differs] == ["raw"]  # 1: none of them

@@ -70,9 +70,7 @@ from mmgap.plots import (
     two_directions,
 )
 from mmgap.provenance import provenance
-from mmgap.strategies.mixed_documents import rank_mixed_documents
-from mmgap.strategies.mixed_index import MixedIndex
-from mmgap.strategies.probe import halve_pairs
+from mmgap.strategies import MixedIndex, halve_pairs, rank_mixed_documents
 
 pd.set_option("display.max_colwidth", None)
 settings = notebook("06b_closing_the_gap", seed=0)
@@ -288,7 +286,7 @@ if has_clip:
             "distance": one.distance,
             "R@1 merged": one.merged.mean(),
             "R@10 merged": ten.merged.mean(),
-            "texts in first 10": ten.text_share.mean(),
+            "texts in first 10": ten.text_fraction.mean(),
             "R@1 alone": one.alone.mean(),
         }
     first = {name: row["R@1 merged"] for name, row in probe.items()}
@@ -519,10 +517,10 @@ drawn = ["cosines", *against_hubs[:2], *against_hubs[3:5]]  # CSLS is near NNN, 
 occurrences = {}
 for setting, name in in_one_leg:
     if name in drawn:
-        occurrences.setdefault(setting, {})[name] = in_one_leg[setting, name].places
+        occurrences.setdefault(setting, {})[name] = in_one_leg[setting, name].occurrences
 
 # %%
-skews = {at: count_skew(found.places) for at, found in in_one_leg.items()}
+skews = {at: count_skew(found.occurrences) for at, found in in_one_leg.items()}
 settings.save(
     curves(
         hub_table(occurrences),
@@ -557,7 +555,7 @@ for (setting, name), found in in_one_leg.items():
     rows[setting, name] = {
         "measure": "recall@1" if setting == clip else "recall@10",
         "skewness": f"{skews[setting, name]:.2f}",
-        "worst hub is in": f"{found.places.max()} lists",
+        "worst hub is in": f"{found.occurrences.max()} lists",
         "recall, pictures alone": f"{100 * found.alone.mean():.1f}",
         "less cosines": cell(mean_of(found.alone - raw.alone)),
         "better": verdict(*list(mean_of(found.alone - raw.alone).values())[1:]),
@@ -984,7 +982,7 @@ for key, index in indices.items():
         of_queries = [index.calibration["query"][start::2] for start in (0, 1)]
         fitted = NNN(alpha=1, k=16).fit({**index.calibration, "query": of_queries[0]})
         for words, bank in zip(("same half", "other half"), of_queries, strict=True):
-            split = index.decompose(fitted, k, bank=bank).parts()
+            split = index.decompose(fitted, k, queries=bank).parts()
             rows[key[0], words] = {cause: 100 * each.mean() for cause, each in split.items()}
 halved = pd.DataFrame(rows).T.rename_axis(["encoder", "hubs estimated on"])
 assert np.allclose(halved.xs("same half", level=1)["hubness"], 0)

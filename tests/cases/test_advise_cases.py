@@ -6,13 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from typer.testing import CliRunner
 
 import mmgap as mg
 from mmgap.cli import app
-from mmgap.strategies import METHODS, advise, held_out, label_budget, leaderboard, probe_table
-from mmgap.strategies.method import BOTH_SCORES, LABELLED_PAIRS, NOTHING, Method
-from mmgap.strategies.split import split_queries
+from mmgap.strategies import (
+    METHODS,
+    Strategy,
+    advise,
+    format_leaderboard,
+    format_single_modality,
+    judge,
+    label_budget,
+    leaderboard,
+    single_modality_table,
+    split_queries,
+)
 
 
 def features(n: int, *, noise: float = 0.5, dim: int = 12) -> mg.index.Vectors:
@@ -34,15 +44,22 @@ def test_queries_that_are_their_documents_texts_are_refused(command: str, tmp_pa
     assert "bring queries of your own" in str(done.exception) + done.output
 
 
-class _Fails:
-    """A recipe that needs more than there is."""
+class _FailsToRun:
+    """A merge that needs more than there is."""
 
-    def fit(self, _: object) -> None:
+    def __call__(self, *_: object) -> None:
         msg = "needs 16 queries"
         raise ValueError(msg)
 
 
-BROKEN = Method("broken", "learned", LABELLED_PAIRS, BOTH_SCORES, _Fails())
+class _Fails(_FailsToRun, BaseEstimator):
+    """And says so when it is fitted."""
+
+    def fit(self, *_: object) -> None:
+        self()
+
+
+BROKEN = Strategy("broken", merge=_Fails())
 SOME = [METHODS[name] for name in ("text leg", "image leg", "raw, mean", "platt, log-odds")]
 
 
@@ -57,32 +74,26 @@ def test_advice_from_one_or_two_queries(n_labels: int) -> None:
 
 def test_c18_a_method_that_cannot_be_fitted_is_left_out_and_listed() -> None:
     calibration, test = split_queries(features(40))
-    whole = leaderboard(calibration, test, SOME)
-    found = leaderboard(calibration, test, [*SOME, BROKEN])
-    failed = found["measure"] == "left out"
-    assert found.loc[failed, ["method", "reason"]].to_numpy().tolist() == [
-        ["broken", "needs 16 queries"]
-    ]
-    timed = whole["measure"] == "merge_ms"
-    kept = found[~failed].drop(columns="reason").reset_index(drop=True)
-    np.testing.assert_array_equal(kept.loc[~timed, "p_holm"], whole.loc[~timed, "p_holm"])
-    assert mg.strategies.format_leaderboard(found)["method"].tolist() == (
-        mg.strategies.format_leaderboard(whole)["method"].tolist()
+    reason = {"broken": "needs 16 queries"}
+    whole, found = (leaderboard(calibration, test, each) for each in (SOME, [*SOME, BROKEN]))
+    assert found.attrs["failures"] == reason
+    np.testing.assert_array_equal(found["p_holm"], whole["p_holm"])
+    assert format_leaderboard(found)["method"].tolist() == (
+        format_leaderboard(whole)["method"].tolist()
     )
 
-    probed = probe_table(calibration, test, [*SOME, BROKEN])
-    assert probed.loc[probed["measure"] == "left out", "reason"].tolist() == ["needs 16 queries"]
-    assert "broken" not in mg.strategies.format_probe(probed)["method"].tolist()
+    probed = single_modality_table(calibration, test, [*SOME[:3], BROKEN])
+    assert probed.attrs["failures"] == reason
+    assert "broken" not in format_single_modality(probed)["method"].tolist()
 
-    unlabelled = Method("broken", "raw", NOTHING, BOTH_SCORES, _Fails())
-    budget = label_budget(
-        calibration, test, n_draws=3, budgets=(0,), references=[SOME[0], unlabelled]
-    )
-    assert budget.set_index("method").loc["broken", "reason"] == "needs 16 queries"
+    references = [SOME[0], Strategy("broken", merge=_FailsToRun())]
+    budget = label_budget(calibration, test, n_draws=3, budgets=(0,), references=references)
+    assert budget.attrs["failures"] == reason
 
-    judged = held_out(calibration, [*SOME, BROKEN])
-    assert dict(judged.failures) == {"broken": "needs 16 queries"}
-    assert list(judged.values) == [method.name for method in SOME]
+    for how in ({"folds": 5}, {"calibration": test}):
+        judged = judge([*SOME, BROKEN], calibration, **how)
+        assert judged.failures == reason
+        assert judged.names == [method.name for method in SOME]
 
     advised = advise(calibration, test, methods=[*SOME, BROKEN], n_labels=None)
     assert dict(advised.failures) == {"broken": "needs 16 queries"}

@@ -330,16 +330,15 @@ def calibration(world: World) -> Made:
     from mmgap.scores import calibrator_transfer, reliability_table
     from mmgap.scores.calibrate import CALIBRATORS, fit_legs
     from mmgap.scores.normalise import NORMALISERS
-    from mmgap.strategies.cured_scores import cure_scores
-    from mmgap.strategies.merged_hits import judge_merged_hits
+    from mmgap.strategies import judge_entries, rescale_legs
 
     bank, test = ({"text": part[0], "image": part[1]} for part in world.matrices)
     bank_good, good = ({"text": part[2], "image": part[3]} for part in world.matrices)
     points, judged = {"score": np.linspace(-0.1, 0.9, 21)}, []
     transferred, reliable = [], []
     for name, cure in {**NORMALISERS, **CALIBRATORS}.items():
-        cured = cure_scores(cure, test, bank, bank_good)
-        judged.append(judge_merged_hits(cured, good, 10).mean().rename(name))
+        cured = rescale_legs(cure, test, bank, bank_good)
+        judged.append(judge_entries(cured, good, 10).mean().rename(name))
         for leg in cured:
             points[f"{name}, {leg}"] = np.quantile(cured[leg], np.linspace(0, 1, 21))
         if name in CALIBRATORS:
@@ -380,8 +379,7 @@ def geometry(world: World) -> Made:
 @maker
 def mixed_index(world: World) -> Made:
     from mmgap.mitigate import MITIGATIONS
-    from mmgap.strategies.mixed_documents import rank_mixed_documents
-    from mmgap.strategies.mixed_index import MixedIndex
+    from mmgap.strategies import MixedIndex, rank_mixed_documents
 
     calibration, test = world.halves
     rows = []
@@ -455,21 +453,26 @@ def reranking(world: World) -> Made:
 
 @maker
 def verdicts(world: World) -> Made:
-    from mmgap.strategies import VERDICT_FAMILIES, family_verdicts, held_out, run_candidates
-    from mmgap.strategies.methods import METHODS
-    from mmgap.strategies.pair_scorer import PairScorer
-    from mmgap.strategies.two_stage import TwoStage
+    from mmgap.strategies import (
+        METHODS,
+        VERDICT_FAMILIES,
+        PairScorer,
+        Rerank,
+        Strategy,
+        family_verdicts,
+        judge,
+    )
 
     calibration, test = world.halves
     asked = [METHODS[name] for name in ("raw, mean", "platt, log-odds")]
-    asked.append(TwoStage("16 + 16", "average", depth=16))
-    found = held_out(calibration, asked, SliceReranker(world), n_folds=3, cache=False)
-    scorer = PairScorer(test, SliceReranker(world), cache=False, progress=False)
-    costed = run_candidates(test, asked, scorer, calibration=calibration)
-    judged = {"slice": {family: costed[at] for at, family in enumerate(VERDICT_FAMILIES)}}
-    rng, corpora = np.random.default_rng(0), {"slice": test.corpus}
-    verdict = family_verdicts(judged, corpora, n_resamples=300, rng=rng)
-    return {"verdicts": verdict, "held_out": found.values.reset_index()}
+    asked.append(Strategy("16 + 16", rerank=Rerank("average", 16)))
+    scorers = [PairScorer(each, SliceReranker(world), cache=False) for each in world.halves]
+    found = judge(asked, calibration, folds=3, reranker=scorers[0])
+    judged = judge(asked, test, calibration, reranker=scorers[1])
+    names = dict(zip(VERDICT_FAMILIES, judged.names, strict=True))
+    rng = np.random.default_rng(0)
+    verdict = family_verdicts({"slice": judged}, {"slice": names}, n_resamples=300, rng=rng)
+    return {"verdicts": verdict, "held_out": found.by_query().reset_index()}
 
 
 @maker

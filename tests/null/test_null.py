@@ -24,28 +24,29 @@ from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MissingLegWarning, MmgapError
 from mmgap.index.vectors import Leg, Vectors
+from mmgap.mitigate import MITIGATIONS
 from mmgap.rerankers.base import RerankerInfo
 from mmgap.strategies import (
     METHODS,
     TRIVIAL,
     TWO_STAGE,
+    VERDICT_FAMILIES,
+    MixedIndex,
+    PairScorer,
     advise,
+    choose_best,
     family_verdicts,
-    held_out,
+    judge,
     label_budget,
     leaderboard,
-    probe_table,
+    rank_mixed_documents,
     recommended_family,
-    run_candidates,
     run_strategies,
+    single_modality_table,
     split_queries,
     two_stage_table,
     verdict_family,
 )
-from mmgap.strategies.methods import METHODS as OLD_METHODS
-from mmgap.strategies.mixed_documents import rank_mixed_documents
-from mmgap.strategies.two_stage import TwoStage
-from mmgap.strategies.verdict import VERDICT_FAMILIES, choose_best
 
 K = 10
 LEVEL = 0.05
@@ -160,10 +161,10 @@ def check_leaderboard(vectors: Vectors) -> None:
     calibration, test = split_queries(vectors, seed=5)
     table = leaderboard(calibration, test, measures=[f"recall@{K}"])
     table = table[table["measure"] == f"recall@{K}"].set_index("method")
-    assert set(table.index) == set(METHODS)
     n_query, n_doc = len(test.corpus.queries), len(test.corpus.documents)
     assert at_chance(table["value"], n_query, K / n_doc) == []
     assert table.index[table["p_holm"] < 0.05].tolist() == []
+    assert set(table.index) == set(METHODS)
 
 
 def test_no_method_finds_more_than_chance(world: Vectors) -> None:
@@ -209,26 +210,35 @@ def test_no_merge_is_advised(world: Vectors, n_labels: int | None) -> None:
 @pytest.mark.parametrize("world", ["folder"], indirect=True)
 def test_no_family_wins(world: Vectors) -> None:
     calibration, test = split_queries(world, seed=5)
-    first = {method.family: method for method in reversed(OLD_METHODS.values())}
+    first = {method.family: method for method in reversed(METHODS.values())}
     families = ("raw", "normalised", "calibrated", "fused", "learned")
-    chosen = [*(first[family] for family in families), TwoStage("16 + 16, mean of both views")]
-    found = held_out(calibration, chosen, NoiseReranker(), cache=False)
+    chosen = [*(first[family] for family in families), TWO_STAGE[-1]]
+    scorers = [PairScorer(part, NoiseReranker(), cache=False) for part in (calibration, test)]
+    measured = {"measures": [f"recall@{K}"]}
+    known = judge(chosen, calibration, folds=5, reranker=scorers[0], **measured)
     n = len(world.corpus.documents)
-    assert at_chance(found.values.mean(), len(calibration.corpus.queries), K / n) == []
+    assert at_chance(known.by_query().mean(), len(calibration.corpus.queries), K / n) == []
     best = {
-        family: choose_best(found, [c.name for c in chosen if verdict_family(c) == family])
+        family: choose_best(known, [c.name for c in chosen if verdict_family(c) == family])
         for family in VERDICT_FAMILIES
     }
-    scorer = mg.strategies.PairScorer(test, NoiseReranker(), cache=False)
-    runs = {
-        family: run_candidates(
-            test, [c for c in chosen if c.name == name], scorer, calibration=calibration
-        )[0]
-        for family, name in best.items()
-    }
-    rows = family_verdicts({"noise": runs}, {"noise": test.corpus}, n_resamples=2000)
+    judged = judge(chosen, test, calibration, reranker=scorers[1], **measured)
+    rows = family_verdicts({"noise": judged}, {"noise": best}, n_resamples=2000)
     assert not (rows["p_holm"] < 0.05).any()
     assert recommended_family(rows) == VERDICT_FAMILIES[0]
+
+
+@pytest.mark.parametrize("world", ["vectors", "folder", "permuted"], indirect=True)
+def test_no_mitigation_finds_more_than_chance_in_one_index(world: Vectors) -> None:
+    test, calibration = split_queries(world, seed=5)
+    index = MixedIndex.of(test, calibration, "image")
+    found = {
+        name: index.judge(index.fit(mitigation), K).merged.mean()
+        for name, mitigation in MITIGATIONS.items()
+    }
+    n = len(world.corpus.documents)
+    values = pd.Series(found).clip(lower=K / n)  # no more than the images alone
+    assert at_chance(values, len(test.corpus.queries), K / n) == []
 
 
 @pytest.mark.parametrize("world", ["vectors", "folder", "permuted"], indirect=True)
@@ -236,7 +246,7 @@ def test_no_method_finds_the_single_modality_more_than_chance(world: Vectors) ->
     world = replace(world, corpus=replace(world.corpus, queries=[
         replace(query, metadata={}) for query in world.corpus.queries
     ]))  # fmt: skip
-    table = probe_table(*split_queries(world, seed=5))
+    table = single_modality_table(*split_queries(world, seed=5))
     table = table[table["measure"] == f"recall@{K}"].set_index(["method", "direction"])
     n, n_query = len(world.corpus.documents), int(table["n"].iloc[0])
     # A method may favour a modality, but no more than searching that one alone does.
@@ -252,7 +262,7 @@ def test_a_hole_refuses_every_merge(hole: Vectors) -> None:
         "leaderboard": lambda: leaderboard(*halves),
         "advise": lambda: advise(*halves),
         "label budget": lambda: label_budget(*halves),
-        "verdict": lambda: held_out(halves[0], [OLD_METHODS["raw, mean"]]),
+        "verdict": lambda: judge([METHODS["raw, mean"]], halves[0], folds=5),
         "strategy": lambda: run_strategies(hole, TRIVIAL[2:]),
         "mixed documents": lambda: rank_mixed_documents(hole),
     }
@@ -272,7 +282,7 @@ def test_a_hole_leaves_the_image_leg_at_chance(hole: Vectors) -> None:
 
 
 def test_a_hole_leaves_the_images_of_one_index_at_chance(hole: Vectors) -> None:
-    table = probe_table(*split_queries(hole))
+    table = single_modality_table(*split_queries(hole))
     assert set(table["direction"]) == {"image"}
     table = table[table["measure"] == f"recall@{K}"].set_index("method")
     n = len(hole.corpus.documents)

@@ -1,4 +1,4 @@
-"""Advice on pools whose best merge is known, and the command that prints it."""
+"""Advice on pools whose best merge is known, and which family wins, counted by hand."""
 
 from __future__ import annotations
 
@@ -6,33 +6,50 @@ import subprocess
 import sys
 import time
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from fake_reranker import FakeReranker
+from scipy.stats import binomtest
 from test_methods import vectors_of, without
 
-from mmgap.corpus.schema import Corpus, Document
+from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.errors import MmgapError
+from mmgap.evaluation import Run
 from mmgap.index.vectors import Vectors
-from mmgap.strategies import Advice, advise, format_advice, leaderboard
-from mmgap.strategies.advising.changes import (
+from mmgap.strategies import (
+    METHODS,
+    VERDICT_FAMILIES,
+    Advice,
+    CostedRun,
+    Judged,
+    Rerank,
+    Strategy,
+    advise,
+    choose_best,
+    family_verdicts,
+    format_advice,
+    leaderboard,
+    recommended_family,
+    verdict_family,
+    verdict_sentences,
+)
+from mmgap.strategies.advise import (
+    Choice,
+    Entry,
+    _agreement,
     _budget_words,
     _queries_needed,
     _rerank_words,
     _strictest,
+    _Terms,
+    _why,
+    climb,
+    compared,
 )
-from mmgap.strategies.advising.choice import Choice, climb, compared
-from mmgap.strategies.advising.entry import Entry
-from mmgap.strategies.advising.terms import Terms
-from mmgap.strategies.advising.words import _agreement, _why
-from mmgap.strategies.method import Method
-from mmgap.strategies.methods import METHODS
-from mmgap.strategies.two_stage import TwoStage
 
 N_QUERY, N_DOC = 80, 120
 FEW = ("raw, max", "z, mean", "reference z, mean", "platt, log-odds", "convex, raw", "RRF, k = 60")
@@ -152,26 +169,26 @@ def test_the_choice_is_not_made_on_test_queries() -> None:
     )
 
 
+@dataclass(frozen=True)
+class Logged(Strategy):
+    """A strategy that writes down which queries, and how many pairs, it was fitted on."""
+
+    log: list = field(default_factory=list)
+
+    def fit(self, calibration=None):
+        found = calibration.found.of(calibration.legs, self.depth)
+        ids = calibration.vectors.corpus.query_ids
+        self.log.append((set(ids), int((found.documents >= 0).sum())))
+        return super().fit(calibration)
+
+
 def test_each_query_is_judged_by_a_fit_that_has_not_seen_it() -> None:
-    """A method that remembers the queries it was fitted on knows none of those it is judged on."""
-    seen: list[tuple[set, set]] = []
-
-    class Remembers:
-        def fit(self, calibration):
-            known = {*calibration.vectors.corpus.query_ids}
-            return lambda candidates: (
-                seen.append((known, len(candidates.documents))) or (candidates.scores["text"])
-            )
-
-    method = Method(
-        "remembers", "learned", "labelled calibration pairs", "both scores", Remembers()
-    )
+    """Every part is judged by a fit on the other three quarters."""
+    method = Logged("logged", merge="convex")
     advise(noisy(1, 1), methods=[method], n_labels=None, n_folds=4)
-    assert len(seen) == 4
-    # Every part is judged by a fit on the other three quarters.
-    assert [len(known) + judged for known, judged in seen] == [N_QUERY] * 4
-    everyone = set.union(*(known for known, _ in seen))
-    left_out = [everyone - known for known, _ in seen]
+    assert [len(seen) for seen, _ in method.log] == [N_QUERY * 3 // 4] * 4
+    everyone = set.union(*(seen for seen, _ in method.log))
+    left_out = [everyone - seen for seen, _ in method.log]
     assert sorted(name for part in left_out for name in part) == sorted(everyone)
 
 
@@ -184,7 +201,7 @@ def test_correction_by_hand() -> None:
 
     def entry(n_won: int, effort: int) -> Entry:
         values = np.repeat([1.0, 0.0], [n_won, 8 - n_won])
-        return Entry("", METHODS["raw, mean"], effort, np.tile(values, (4, 1)), 0.0)
+        return Entry(METHODS["raw, mean"], effort, np.tile(values, (4, 1)), 0.0)
 
     gain, p = compared([entry(5, 2), entry(3, 2), entry(5, 3)], entry(0, 0))
     np.testing.assert_allclose(gain, [5 / 8, 3 / 8, 5 / 8])
@@ -196,7 +213,7 @@ def test_the_highest_value_of_less_effort_is_passed_over_for_want_of_certainty()
 
     def entry(name: str, effort: int, won: int, lost: int) -> Entry:
         values = np.repeat([0.0, 1.0, 0.5], [lost, won, 60 - won - lost])
-        return Entry(name, METHODS[name], effort, np.tile(values, (4, 1)), 0.0)
+        return Entry(METHODS[name], effort, np.tile(values, (4, 1)), 0.0)
 
     leg = entry("text leg", 0, 0, 0)
     z, bank_z = entry("z, mean", 2, 17, 6), entry("reference z, mean", 3, 10, 0)
@@ -231,24 +248,26 @@ def test_labels_are_advised_where_nothing_else_serves() -> None:
     assert "Without labels 'text leg' would be advised" in sentence(allowed, "Without labels")
 
 
-def test_few_labels_fit_on_few_queries() -> None:
-    sizes = []
+def test_few_labels_fit_on_few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query shows about 20 documents, the first ten of either leg."""
+    log = []
+    fit = Strategy.fit
 
-    class Counts:
-        def fit(self, calibration):
-            documents = calibration.candidates.documents
-            sizes.append((len(documents), int((documents >= 0).sum())))
-            return lambda candidates: candidates.scores["text"]
+    def logged(self, calibration=None):
+        if self.name == "convex, raw":
+            documents = calibration.found.of(calibration.legs, self.depth).documents
+            log.append((len(documents), int((documents >= 0).sum())))
+        return fit(self, calibration)
 
-    method = Method("counts", "learned", "labelled calibration pairs", "both scores", Counts())
-    advise(noisy(1, 1), methods=[method], n_labels=200, n_folds=2)
-    # A query shows about 20 documents, the first ten of either leg.
-    for n_query, n_pair in sizes:
+    monkeypatch.setattr(Strategy, "fit", logged)
+    advise(noisy(1, 1), methods=some("convex, raw"), n_labels=200, n_folds=2)
+    assert len(log) == 2
+    for n_query, n_pair in log:
         assert 8 <= n_query <= 12
         assert 150 < n_pair <= 200
     # 19 labels may not last for one query.
-    found = advise(noisy(1, 1), methods=[method], n_labels=19, n_folds=2)
-    assert row(found, "counts")["why_not"] == "needs labels"
+    found = advise(noisy(1, 1), methods=some("convex, raw"), n_labels=19, n_folds=2)
+    assert row(found, "convex, raw")["why_not"] == "needs labels"
 
 
 def test_lists_only_leaves_out_what_looks_scores_up() -> None:
@@ -418,14 +437,14 @@ def test_the_table_and_its_reading() -> None:
 
 
 def entry(name: str, effort: int, values: np.ndarray, ms: float = 1.0) -> Entry:
-    return Entry(name, METHODS[name], effort, np.tile(values, (4, 1)), ms)
+    return Entry(METHODS[name], effort, np.tile(values, (4, 1)), ms)
 
 
 def test_words_give_p_before_and_after_the_correction() -> None:
     """Three queries of 8 won by the mean: p = 2 / 2**3 = 0.25, two efforts, so 0.5."""
     won = np.repeat([1.0, 0.0], [3, 5])
     entries = [entry("text leg", 0, 0 * won), entry("raw, mean", 1, won), entry("z, mean", 2, won)]
-    choice = Choice(entries, Terms())
+    choice = Choice(entries, _Terms())
     assert choice.pick.name == "text leg"
     (said,) = [each for each in _why(choice) if "Against the simple alternative" in each]
     assert "-37.5 points" in said
@@ -436,7 +455,7 @@ def test_an_alternative_that_is_too_slow_says_so() -> None:
     """The mean wins ten queries of ten, p = 2 / 2**10, and stays out for its time alone."""
     slow = entry("raw, mean", 1, np.ones(10), ms=9.0)
     entries = [entry("text leg", 0, np.zeros(10)), slow]
-    terms = Terms(budget_ms=5.0)
+    terms = _Terms(budget_ms=5.0)
     slow.why_not = terms.obstacle(slow)
     choice = Choice(entries, terms)
     assert choice.pick.name == "text leg"
@@ -466,7 +485,7 @@ def test_the_best_is_compared_with_what_is_simpler_than_itself() -> None:
         entry("raw, max", 2, highest),
         entry("platt, log-odds", 4, platt),
     ]
-    choice = Choice(entries, Terms(n_labels=None))
+    choice = Choice(entries, _Terms(n_labels=None))
     assert [each.name for each in choice.path] == ["text leg", "z, mean", "platt, log-odds"]
     said = _why(choice)[-1]
     assert "'raw, max' has the highest value (55.2 %)" in said
@@ -489,7 +508,7 @@ def test_test_queries_that_disagree_are_named(
 ) -> None:
     pick, other = np.full((2, 12), 0.5) + np.array([[said / 2], [-said / 2]])
     entries = [entry("text leg", 0, pick), entry("image leg", 0, other)]
-    choice = Choice(entries, Terms())
+    choice = Choice(entries, _Terms())
     choice.pick = entries[0]
     found = _agreement(choice, "image leg", there, p)
     assert words in found
@@ -521,38 +540,29 @@ def test_labels_that_nothing_allowed_could_use_are_not_recommended() -> None:
     )
 
 
-def test_one_leg_is_searched_alone_and_so_quicker_than_both(monkeypatch) -> None:
-    from mmgap.strategies.advising import entries
-
-    def search(vectors: Vectors, depth: int):  # noqa: ARG001
-        # Seconds a query: beside them a merge's own time is nothing, however busy the machine.
-        seconds = {"text": 1, "image": 2}
-        took = sum(seconds[leg] for leg in vectors.legs) * len(vectors.corpus.queries)
-        return SimpleNamespace(seconds=took)
-
-    monkeypatch.setattr(entries, "find_pool", search)
-    advice = advise(noisy(1.7, 1.7), methods=some("raw, max"), embed_ms=100.0)
-    for name, ms in (("text leg", 1100), ("image leg", 2100), ("raw, max", 3100)):
-        found = row(advice, name)["ms_per_query"]
-        assert ms <= found < ms + 900  # and the merge itself
-    assert "with the encoder's time" in advice.reasons[0]
+def test_the_time_of_the_encoder_is_added() -> None:
+    with_it, without_it = (advise(noisy(1.7, 1.7), methods=some("raw, max"), embed_ms=ms)
+                           for ms in (1e4, 0.0))  # fmt: skip
+    assert (with_it.table["ms_per_query"] > 1e4).all()
+    assert (without_it.table["ms_per_query"] < 1e4).all()
+    assert "with the encoder's time" in with_it.reasons[0]
 
 
 def test_what_reranking_brings_is_corrected_as_the_choice_is() -> None:
     """Six queries won, none lost: p = 2 / 2**6 = 0.031; there are two efforts: 0.0625, not sure."""
     won = np.repeat([1.0, 0.0], [6, 4])
-    strategy = TwoStage("rerank 8", "text", ("text",), 8, tail=True)
+    strategy = Strategy("rerank 8", ("text",), rerank=Rerank("text", 8))
     entries = [
         entry("text leg", 0, 0 * won),
         entry("z, mean", 2, 0 * won),
-        Entry("rerank 8", strategy, 5, np.tile(won, (4, 1)), 20.0),
+        Entry(strategy, 5, np.tile(won, (4, 1)), 20.0),
     ]
-    (said,) = _rerank_words(Choice(entries, Terms()), tried=True)
+    (said,) = _rerank_words(Choice(entries, _Terms()), tried=True)
     assert "does not pay" in said
     assert "+60.0 points" in said
     assert "p = 0.031, corrected p = 0.062" in said
     # Alone it would be sure, and then it is what is advised.
-    choice = Choice([entries[0], entries[2]], Terms())
+    choice = Choice([entries[0], entries[2]], _Terms())
     assert choice.pick.name == "rerank 8"
     assert "pays from 20 ms" in _rerank_words(choice, tried=True)[0]
 
@@ -588,7 +598,7 @@ def test_queries_that_cannot_be_divided_are_refused() -> None:
     relevant[:, 0] = True
     scores = np.random.default_rng(0).random((2, 4, 6))
     with pytest.raises(MmgapError, match="have the same relevant documents"):
-        advise(vectors_of(*scores, relevant), methods=some("raw, max"))
+        advise(vectors_of(*scores, relevant), methods=some("reference z, mean"))
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -616,3 +626,205 @@ def test_the_command_writes_and_prints(tmp_path: Path) -> None:
     assert "What would change it:" in done.stdout
     assert table["n"].unique().tolist() == [30]  # half of the queries are for calibration
     assert max(map(len, done.stdout.splitlines())) <= 320
+
+
+# --- which family wins: twelve queries, counted by hand -------------------------------------------
+
+FREE, FUSED, RERANK = VERDICT_FAMILIES
+N = 12
+CORPUS = Corpus(
+    "twelve",
+    [Document("good", "x"), Document("bad", "y")],
+    [Query(f"q{i}", "x", {"query_class": "T" if i < 6 else "I"}) for i in range(N)],
+    Qrels([Judgment(f"q{i}", "good", 1) for i in range(N)]),
+)
+
+
+STANDS = {
+    FREE: Strategy("merge", merge="mean"),
+    FUSED: Strategy("fusion", merge="convex"),
+    RERANK: Strategy("reranker", merge="mean", rerank=Rerank("average", 16)),
+}
+
+
+def judged_of(found: dict[str, list[int]], strategies: dict | None = None, **costs) -> Judged:
+    """Recall@1 of 1 for some queries, else 0; reranking takes 32 calls and 40 ms a query."""
+    strategies = strategies or STANDS
+    values = np.zeros((3, 4, N, 1))
+    costed = {}
+    for at, (family, strategy) in enumerate(strategies.items()):
+        values[at, :3, found[family]] = 1
+        n, ms = (32, 40.0) if family == RERANK else (0, 0.0)
+        run = Run(
+            strategy.name, CORPUS.query_ids, CORPUS.doc_ids, np.zeros((N, 1), int), np.ones((N, 1))
+        )
+        calls, seconds = costs.get(family, (np.full(N, n), np.full(N, ms / 1000)))
+        costed[strategy.name] = CostedRun(strategy, run, calls, calls, calls, seconds, 0.001, 0.002)
+    vectors = Vectors(CORPUS, vectors_of([[0]], [[0]], [[1]]).encoder, np.eye(N), {})
+    return Judged(vectors, tuple(strategies.values()), ("recall@1",), values, costed, {})
+
+
+NAMES = {"(a)": {family: strategy.name for family, strategy in STANDS.items()}}
+
+
+def table_of(free: list[int], fused: list[int], rerank: list[int]) -> pd.DataFrame:
+    judged = judged_of({FREE: free, FUSED: fused, RERANK: rerank})
+    return family_verdicts({"(a)": judged}, NAMES)
+
+
+ALL = list(range(N))
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def test_differences_are_counted_and_corrected() -> None:
+    """Reranking finds all 12, the merge none, the fusion the first 6.
+
+    12 gains of 12 have p = 2 / 2^12, as the sign test says; 6 gains and 6 draws 2 / 2^6.
+    """
+    table = table_of([], ALL[:6], ALL).set_index(["query_class", "family", "against"])
+    whole = table.loc["all"]
+    assert whole["difference"].tolist() == [0.5, 1.0, 0.5]
+    assert whole["n"].tolist() == [12] * 3
+    assert whole.loc[(RERANK, FREE), "p"] == pytest.approx(binomtest(12, 12).pvalue)
+    assert whole.loc[(FUSED, FREE), "p"] == pytest.approx(binomtest(6, 6).pvalue)
+    assert table.loc[("T", FUSED, FREE), "difference"] == 1.0
+    assert table.loc[("I", FUSED, FREE), "difference"] == 0.0
+    assert table.loc[("I", FUSED, FREE), "p"] == 1.0
+    # The smallest of nine p-values is multiplied by nine.
+    assert len(table) == 9
+    assert whole.loc[(RERANK, FREE), "p_holm"] == pytest.approx(9 * 2 / 2**12)
+    assert (table["ci_low"] <= table["difference"]).all()
+    assert (table["difference"] <= table["ci_high"]).all()
+
+
+def test_a_loss_is_negative() -> None:
+    table = table_of(ALL, ALL, []).set_index(["query_class", "family", "against"])
+    assert table.loc[("all", RERANK, FREE), "difference"] == -1
+    assert table.loc[("all", RERANK, FREE), "value"] == 0
+    assert table.loc[("all", RERANK, FREE), "against_value"] == 1
+
+
+def test_costs_are_those_of_the_class() -> None:
+    """Two seconds for the queries of class I, none for the others; search 1 ms, merge 2 ms."""
+    slow = np.repeat([0.0, 2.0], 6)
+    judged = judged_of(dict.fromkeys(VERDICT_FAMILIES, ALL), **{RERANK: (10 * slow, slow)})
+    table = family_verdicts({"(a)": judged}, NAMES, embed_ms=5)
+    rows = table[(table["family"] == RERANK) & (table["against"] == FREE)].set_index("query_class")
+    assert rows["ms"].round(6).to_dict() == {"all": 1008, "I": 2008, "T": 8}
+    assert rows["calls"].to_dict() == {"all": 10, "I": 20, "T": 0}
+    assert rows["against_ms"].round(6).tolist() == [8, 8, 8]
+
+
+def test_a_missing_family_is_refused() -> None:
+    judged = judged_of(dict.fromkeys(VERDICT_FAMILIES, ALL))
+    with pytest.raises(MmgapError, match="expected each of"):
+        family_verdicts({"(a)": judged}, {"(a)": {FREE: "merge"}})
+    with pytest.raises(MmgapError, match=r"\['\(b\)'\] are judged"):
+        family_verdicts({"(b)": judged}, NAMES)
+
+
+# --- the words -----------------------------------------------------------------------------------
+
+
+def said_of(free: list[int], fused: list[int], rerank: list[int], at: str = "all") -> str:
+    return str(verdict_sentences(table_of(free, fused, rerank), n_labelled={"(a)": 7})["(a)", at])
+
+
+def test_a_winner_is_named_with_its_price() -> None:
+    """43 ms instead of 3, for 100 points: 0.4 ms a point."""
+    words = said_of([], [], ALL)
+    assert words.startswith("**Reranking wins** with 100.0 %: +100.0 points [+100.0, +100.0] over")
+    assert "32 reranker calls and 43 ms a query instead of 3 ms" in words
+    assert "0.4 ms for each point" in words
+    assert words.count(". ") + words.endswith(".") == 2  # two sentences
+
+
+def test_a_reranker_behind_a_fitted_merge_asks_for_labels() -> None:
+    found = {FREE: [], FUSED: [], RERANK: ALL}
+    plain = family_verdicts({"(a)": judged_of(found)}, NAMES)
+    assert plain["labels"].tolist() == [True, False, False] * 3
+    assert "it asks for no labels" in verdict_sentences(plain, n_labelled={"(a)": 7}).iloc[0]
+    fitted = {**STANDS, RERANK: replace(STANDS[RERANK], merge="convex")}
+    table = family_verdicts({"(a)": judged_of(found, fitted)}, NAMES)
+    assert "asks for 7 judged queries" in verdict_sentences(table, n_labelled={"(a)": 7}).iloc[0]
+
+
+def test_the_simplest_that_nothing_beats_is_taken() -> None:
+    words = said_of([], ALL, ALL)
+    assert words.startswith("**Calibrated fusion is ahead of one**")
+    assert "nothing beats for sure is calibrated fusion, for 7 judged queries once" in words
+    assert words.endswith("43 ms a query of reranking add nothing.")
+    words = said_of([], ALL[:11], ALL)
+    assert words.endswith("43 ms a query of reranking add what may be chance.")
+    words = said_of(ALL, ALL, [])
+    assert "The label-free merge will do" in words
+
+
+def test_chance_is_called_chance() -> None:
+    """One query of twelve more: p = 1."""
+    words = said_of(ALL[:6], ALL[:6], ALL[:7])
+    assert words.startswith("**No winner**: reranking leads with 58.3 %, by +8.3 points")
+    assert "within chance" in words
+    assert "The label-free merge will do" in words
+    assert words.endswith("add what may be chance.")
+
+
+def test_a_reranker_that_loses_is_said_to_lose() -> None:
+    words = said_of(ALL, [], [])
+    assert words.startswith("**Label-free merge wins** with 100.0 %")
+    assert "The label-free merge will do" in words
+    assert words.endswith("add nothing.")
+
+
+def test_six_queries_cannot_decide_what_twelve_can() -> None:
+    table = table_of([], [], ALL)
+    rows = {name: part for name, part in table.groupby("query_class")}
+    assert recommended_family(rows["all"], alpha=0.01) == RERANK
+    assert recommended_family(rows["T"], alpha=0.01) == FREE
+
+
+def test_what_loses_to_a_loser_is_not_taken() -> None:
+    """The fusion loses to the merge and the merge to the reranker; the third pair is too close."""
+    rows = pd.DataFrame(
+        {
+            "family": [FUSED, RERANK, RERANK],
+            "against": [FREE, FREE, FUSED],
+            "difference": [-0.05, 0.05, 0.1],
+            "p_holm": [0.01, 0.01, 0.2],
+        }
+    )
+    assert recommended_family(rows) == RERANK
+
+
+# --- the choice ----------------------------------------------------------------------------------
+
+
+def test_the_best_within_the_budget_is_chosen() -> None:
+    strategies = {name: Strategy(name, merge="mean") for name in "abcd"}
+    judged = judged_of(dict.fromkeys(VERDICT_FAMILIES, ALL))
+    values = np.zeros((4, 4, N, 1))
+    values[:, 0, :, 0] = np.array([[0.5, 0.5], [1.0, 0.0], [1.0, 0.8], [0.8, 1.0]]).repeat(
+        6, axis=1
+    )
+    costed = {}
+    for name, calls in zip("abcd", (0, 0, 64, 32), strict=True):
+        costed[name] = replace(judged.costed["merge"], calls=np.full(N, calls))
+    found = replace(judged, strategies=tuple(strategies.values()), values=values, costed=costed)
+    assert choose_best(found, ["a", "b", "c", "d"]) == "d"  # as good as c, for fewer calls
+    assert choose_best(found, ["b", "a"]) == "b"  # named first
+    assert choose_best(found, ["a", "b", "c"], max_calls=10) == "a"
+    assert choose_best(found, ["a", "b"], rows=np.arange(6)) == "b"
+    assert choose_best(found, ["a", "b"], rows=np.arange(6, 12)) == "a"
+    assert choose_best(found, ["failed", "a"]) == "a"
+    with pytest.raises(MmgapError, match="allow more"):
+        choose_best(found, ["c"], max_calls=10)
+
+
+def test_families() -> None:
+    kinds = {name: verdict_family(method) for name, method in METHODS.items()}
+    assert kinds["best single leg"] is None
+    assert kinds["raw, mean"] == kinds["csls, mean"] == kinds["RRF, k = 60"] == FREE
+    assert kinds["platt, log-odds"] == kinds["convex, raw"] == FUSED
+    assert verdict_family(Strategy("x", rerank=Rerank("fused"))) == RERANK

@@ -10,25 +10,19 @@ import pytest
 from mmgap.corpus.schema import Corpus, Document, Judgment, Qrels, Query
 from mmgap.encoders.base import EncoderInfo
 from mmgap.errors import MmgapError
-from mmgap.fusion import comb_mean
 from mmgap.index.vectors import Leg, Vectors
 from mmgap.strategies import (
     FAMILIES,
     METHODS,
-    PROBE_METHODS,
     BestLeg,
     Pool,
     Strategy,
     candidates,
     list_candidates,
     one_entry_per_modality,
-    probe_table,
     query_folds,
     split_queries,
-    worse_direction,
 )
-from mmgap.strategies.method import Method
-from mmgap.strategies.recipes import Combined
 from mmgap.strategies.strategy import LABELLED_PAIRS, NOTHING
 
 NAN = np.nan
@@ -300,88 +294,6 @@ def test_an_empty_leg_is_an_obstacle(method: Strategy, gone: str) -> None:
     pool = Pool(without(drawn(2), gone), depth=5)
     reason = method.obstacle(pool.vectors, pool.legs, None)
     assert (gone in reason) == (gone in method.legs)
-
-
-# --- pools of entries ----------------------------------------------------------------------------
-
-
-def test_entries_of_one_direction() -> None:
-    vectors = vectors_of(TEXT, IMAGE, RELEVANT)
-    entries = one_entry_per_modality(vectors, "image")
-    pool = Pool(entries, depth=None)
-    assert entries.corpus.doc_ids == (
-        *(f"d{i}/text" for i in range(4)),
-        *(f"d{i}/image" for i in range(4)),
-    )
-    # d0 answers q0: its image is in the pool, its text is not; other texts are.
-    np.testing.assert_allclose(pool.scores["text"][0], [NAN, 0.2, 0.4, NAN, NAN, NAN, NAN, NAN])
-    np.testing.assert_allclose(pool.scores["image"][0], [NAN] * 4 + IMAGE[0])
-    assert np.argwhere(pool.relevant).tolist() == [[0, 4], [1, 5]]
-    both = one_entry_per_modality(vectors)
-    assert np.argwhere(Pool(both).relevant).tolist() == [[0, 0], [0, 4], [1, 1], [1, 5]]
-    with pytest.raises(MmgapError, match="answer is 'sound'"):
-        one_entry_per_modality(vectors, "sound")
-
-
-def test_a_query_without_an_answer_in_that_modality_is_named() -> None:
-    vectors = vectors_of(TEXT, IMAGE, [[False] * 3 + [True], [True] + [False] * 3])
-    with pytest.raises(MmgapError, match="1 queries of 'tiny' have no relevant text"):
-        one_entry_per_modality(vectors, "text")
-
-
-def favour(leg: str) -> Method:
-    """Whatever is asked, this modality comes first."""
-    worth = {"text": (1e6, 0.0), "image": (0.0, 1e6)}[leg]
-
-    def first(text: np.ndarray, image: np.ndarray) -> np.ndarray:
-        return comb_mean(text + worth[0], image + worth[1])
-
-    return Method(f"always {leg} first", "raw", NOTHING, "both scores", Combined(first))
-
-
-def test_who_favours_one_modality_loses_in_the_mirror() -> None:
-    chosen = {method.name: method for method in PROBE_METHODS}
-    methods = [
-        favour("image"),
-        favour("text"),
-        chosen["RRF"],
-        chosen["text leg"],
-        chosen["image leg"],
-    ]
-    table = probe_table(drawn(1, 40, 60), drawn(2, 40, 60), methods)
-    read = worse_direction(table)
-    assert read.loc["always image first", "kept, image"] == 1
-    assert read.loc["always text first", "kept, text"] == 1
-    assert read.loc["always image first", "verdict"] == 0
-    assert read.loc["always text first", "verdict"] == 0
-    assert read.loc["RRF", "verdict"] > 0.6
-    shares = table[table["measure"] == "text_share@10"].set_index(["method", "direction"])["value"]
-    assert set(shares["always image first"]) == {0}
-    assert set(shares["always text first"]) == {1}
-    assert set(shares["RRF"]) == {0.5}
-    assert (table["n"] == 20).all()  # class T in one direction, class I in the other
-
-
-def test_probe_shows_ties() -> None:
-    """One text and one image tie for every place under RRF: even odds for the first."""
-    chosen = {method.name: method for method in PROBE_METHODS}
-    table = probe_table(drawn(1), drawn(2), [chosen["RRF"], chosen["image leg"]], ks=(1, 3))
-    first = table.query("measure == 'recall@1' and direction == 'image'").set_index("method")
-    ceiling = first.loc["image leg", "value"]
-    assert first.loc["RRF", "optimistic"] == ceiling > 0
-    assert first.loc["RRF", "value"] == pytest.approx(ceiling / 2)
-    assert first.loc["RRF", "pessimistic"] == 0
-
-
-def test_a_verdict_needs_its_ceilings() -> None:
-    table = probe_table(drawn(1), drawn(2), [favour("image")])
-    with pytest.raises(ValueError, match="no row 'text leg'"):
-        worse_direction(table)
-
-
-def test_a_direction_needs_queries() -> None:
-    with pytest.raises(MmgapError, match="no query of 'tiny' is of class 'X'"):
-        probe_table(drawn(1), drawn(2), classes={"text": "X", "image": "I"})
 
 
 # --- halves --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The whole probe on real CLIP features, row by row, to the digits that were published for it."""
+"""The whole single-modality-answer test on real CLIP features, to its published digits."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from probe import FEATURES
 
 import mmgap as mg
 from mmgap.errors import MmgapError
-from mmgap.strategies import halve_pairs, probe_table, worse_direction
+from mmgap.strategies import halve_pairs, single_modality_table, worse_direction
 
 pytestmark = pytest.mark.skipif(
     not FEATURES.exists(), reason=f"{FEATURES} does not exist; set MMGAP_ORACLES to its folder"
@@ -42,10 +42,10 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def table(vectors):
-    return probe_table(*halve_pairs(vectors), directions=["image"])
+    return single_modality_table(*halve_pairs(vectors), directions=["image"])
 
 
-def test_every_row_of_the_probe_is_there(table):
+def test_every_row_of_the_table_is_there(table):
     assert set(table["method"]) == set(ROWS)
     assert (table["n"] == 250).all()
 
@@ -59,7 +59,7 @@ def test_row(table, method):
     found = row.loc[["recall@5", "recall@10"], "value"].tolist()
     assert found == pytest.approx([at_5, at_10], abs=5e-4)
     if share is not None:
-        assert row.loc["text_share@10", "value"] == pytest.approx(share, abs=5e-4)
+        assert row.loc["text_fraction@10", "value"] == pytest.approx(share, abs=5e-4)
 
 
 def test_every_value_has_an_interval_around_it(table):
@@ -72,7 +72,7 @@ def test_every_value_has_an_interval_around_it(table):
 def test_only_the_direction_of_images_can_be_asked(vectors, table):
     """The captions are the queries: no other text answers them."""
     with pytest.raises(MmgapError, match=r"250 queries .* have no relevant text"):
-        probe_table(*halve_pairs(vectors), directions=["text"])
+        single_modality_table(*halve_pairs(vectors), directions=["text"])
     read = worse_direction(table)
     assert read["verdict"].idxmax() == "image leg"
     assert read.loc["RRF", "verdict"] == pytest.approx(0.880 / 0.936, abs=1e-3)
