@@ -18,13 +18,7 @@ def ensure_torchvision() -> bool:
     """Import torchvision, declaring its missing C++ operators if that is what stops it.
 
     Call it before the first import of transformers, sentence-transformers, timm or open_clip.
-    It does nothing on a healthy installation, nothing where torchvision is absent (transformers
-    then uses its own image processors), and lets every other import error through.
-
-    Returns
-    -------
-    bool
-        True if operators had to be declared, False if there was nothing to do.
+    Returns whether operators had to be declared. Every other import error goes through.
     """
     try:
         importlib.import_module("torchvision")

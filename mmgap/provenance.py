@@ -38,8 +38,6 @@ HASH_LENGTH = 12
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return Python's version and those of the given packages that are installed.
 
-    Examples
-    --------
     >>> sorted(versions(["numpy", "no-such-package"]))
     ['numpy', 'python']
     """
@@ -76,22 +74,9 @@ def provenance(
 ) -> pd.DataFrame:
     """Return versions, commit, seed and data hashes as a table.
 
-    It holds neither dates nor folders of this machine, so that a notebook which ends with it can
-    be committed.
+    ``files`` are data that the result depends on. Neither dates nor folders of this machine, so
+    that a notebook which ends with it can be committed.
 
-    Parameters
-    ----------
-    seed : int, optional
-    files : sequence of paths
-        Data the result depends on; each is listed by its name with the start of its sha256.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by item, with one column ``value``.
-
-    Examples
-    --------
     >>> provenance(seed=0).loc["seed", "value"]
     '0'
     """

@@ -30,7 +30,7 @@ class Report:
 
     ``recall`` goes on with strategy, group_by (``"all"`` for all queries together), group, and the
     columns of :func:`mmgap.evaluation.recall_table`; ``distributions`` with those of
-    ``ScoreDistributions.to_frame()``.
+    ``ScoreDistributions.to_frame()``. ``recall`` is empty where there are no judgments.
     """
 
     recall: pd.DataFrame
@@ -39,7 +39,8 @@ class Report:
     def write(self, folder: Path) -> list[Path]:
         """Write ``recall.csv`` and ``distributions.csv`` into ``folder``; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        tables = {"recall": self.recall, "distributions": self.distributions}
+        both = {"recall": self.recall, "distributions": self.distributions}
+        tables = {name: table for name, table in both.items() if len(table)}
         for name, table in tables.items():
             table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
         return [folder / f"{name}.csv" for name in tables]
@@ -67,9 +68,11 @@ def report(
         for corpus in corpora:
             vectors = embed(corpus, encoder, on_error=on_error, progress=progress)
             names = {"corpus": corpus.name, "encoder": vectors.encoder.id}
-            recalls.append(grouped_recall(vectors, strategies, k=k).assign(**names))
+            if len(corpus.qrels):
+                recalls.append(grouped_recall(vectors, strategies, k=k).assign(**names))
             distributions.append(distribution_frame(vectors).assign(**names))
-    return Report(*(_names_first(pd.concat(frames)) for frames in (recalls, distributions)))
+    recall = _names_first(pd.concat(recalls)) if recalls else pd.DataFrame()
+    return Report(recall, _names_first(pd.concat(distributions)))
 
 
 def groups_of(corpus: Corpus, by: str) -> pd.Series:

@@ -60,9 +60,19 @@ class Job:
             if "/" not in model and ":" not in model and not Path(name).exists():
                 find_model(model)
 
-    def pools(self, split: str = "test", **options: Any) -> list[Corpus]:
+    def pools(self, *, judged: bool = True, **options: Any) -> list[Corpus]:
         """Load the corpus; of pictograms one pool for each test condition, unless one is named."""
-        return load_corpora(self.corpus, split, on_error=self.on_error, **options)
+        pools = load_corpora(self.corpus, on_error=self.on_error, **options)
+        for pool in pools if judged else ():
+            if not pool.queries or not len(pool.qrels):
+                lacks = "judgments" if pool.queries else "queries"
+                msg = (
+                    f"{pool.name!r} has no {lacks}, which this command needs: add queries.jsonl "
+                    "and qrels.tsv. 'mmgap gap' and 'mmgap embed' do without, 'mmgap report' "
+                    "without judgments"
+                )
+                raise MmgapError(msg)
+        return pools
 
     def encoders(self, pools: list[Corpus], **options: Any) -> Iterator[Encoder | None]:
         """Load one encoder after the other; None for embeddings that are there already."""

@@ -51,7 +51,9 @@ def report(
     """
     from mmgap.report import report as make_report
 
-    pools = job.pools()
+    pools = job.pools(judged=False)
+    if not all(pool.queries for pool in pools):
+        pools = job.pools()  # which says what is missing
     if sample is not None:
         pools = [pool.sample(sample) for pool in pools]
     made = make_report(pools, job.encoders(pools), k=k, on_error=job.on_error)
@@ -60,7 +62,10 @@ def report(
         for pool in pools:
             say(f"{pool.name}: only {len(pool.documents)} documents are searched")
     _print_distributions(made.distributions)
-    _print_recall(made.recall)
+    if len(made.recall):
+        _print_recall(made.recall)
+    else:
+        say("no recall: the corpus has no judgments (qrels.tsv)")
     say_written(written)
 
 
@@ -109,7 +114,7 @@ def gap(
     """
     from mmgap.strategies import gap_report
 
-    pools, references = job.pools(), job.calibration()
+    pools, references = job.pools(judged=False), job.calibration()
     found = []
     for encoder in job.encoders(pools):
         for at, pool in enumerate(pools):
@@ -138,7 +143,7 @@ def embed(job: Job) -> None:
 
     Example: `mmgap embed --corpus my_folder --encoder openai/clip-vit-base-patch32`
     """
-    for vectors in job.vectors(job.pools()):
+    for vectors in job.vectors(job.pools(judged=False)):
         legs = [f"{len(leg.positions)} {name}s" for name, leg in vectors.legs.items()]
         counts = ", ".join([f"{len(vectors.queries)} queries", *legs])
         info = vectors.encoder

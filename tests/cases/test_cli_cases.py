@@ -191,6 +191,26 @@ def test_c42_a_damaged_image_stops_or_is_left_out(
     assert READERS[command] in done.stdout
 
 
+@pytest.mark.parametrize("missing", ["qrels.tsv", "queries.jsonl"])
+@pytest.mark.parametrize("command", READERS)
+def test_c43_what_needs_judgments_says_so(
+    command: str, missing: str, mmgap: Command, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "qrels.tsv").unlink()
+    if missing == "queries.jsonl":
+        (folder / missing).unlink()
+    call = [*command.split(), "--corpus", folder, "--encoder", "mini-clip"]
+    call += [] if command in {"table", "embed"} else ["--out", tmp_path]
+    done = mmgap(*call)
+    if command in {"gap", "embed"} or (command, missing) == ("report", "qrels.tsv"):
+        assert done.returncode == 0, done.stderr
+        if command == "report":
+            assert "no recall: the corpus has no judgments" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert f"has no {'queries' if missing == 'queries.jsonl' else 'judgments'}" in done.stderr
+
+
 def test_e_names_reach_the_terminal_as_text(mmgap: Command, folder: Path, tmp_path: Path) -> None:
     hostile = folder.rename(folder.parent / "m[bold]y[x]")
     for command in ("table --by domain", "corpus info", "report"):
