@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mmgap.errors import MmgapError
+from mmgap.evaluation import differs
 from mmgap.plots.palette import LEG, NEUTRAL, QUIET_COLOUR, SERIES, Mark, strategy_mark
 from mmgap.plots.panels import (
     PLAIN,
@@ -87,7 +88,8 @@ def difference_dots(
 ) -> Figure:
     """Draw differences to a baseline as dots with their intervals, and the line of no difference.
 
-    ``table`` is of :func:`mmgap.evaluation.difference_table`. Filled: the interval leaves out 0.
+    ``table`` is of :func:`mmgap.evaluation.difference_table`. Filled: the difference counts, by
+    ``p_holm``; in a table without tests, the interval leaves out 0.
     """
     check_table(table, [*INTERVAL, "measure"], [rows] if panels is None else [panels, rows])
     low, high = min(0, 100 * table["ci_low"].min()), max(0, 100 * table["ci_high"].max())
@@ -142,7 +144,8 @@ def draw_dots(axes: Axes, part: pd.DataFrame, names: Sequence[str], *, zero: boo
             continue
         value, low, high = 100 * part.loc[name, list(INTERVAL)].to_numpy(dtype=float)
         mark = strategy_mark(str(name)) if part.index.name == "strategy" else NEUTRAL
-        filled = not zero or low > 0 or high < 0
+        counts = differs(part.loc[name, "p_holm"]) if "p_holm" in part else low > 0 or high < 0
+        filled = not zero or bool(counts)
         axes.plot([low, high], [at, at], color=mark.colour, **PLAIN)
         face = mark.colour if filled else "white"
         axes.plot([value], [at], mark.marker, color=mark.colour, mfc=face)
