@@ -8,7 +8,7 @@ chosen on the same queries, which favours it and not what is compared with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -50,6 +50,28 @@ WAYS = ("each leg calibrated", "both scores at once")
 """Kinds of calibrated fusion: a logistic curve for each leg, and one for both scores."""
 
 _N_WEIGHT = 101
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def value_cell(value: float, low: float, high: float, *, digits: int = 1, sign: str = "") -> str:
+    """Write a fraction in percent with its CI; empty for NaN.
+
+    >>> value_cell(0.541, 0.52, 0.562), value_cell(0.01, -0.002, 0.03, sign="+")
+    ('54.1 [52.0, 56.2]', '+1.0 [-0.2, +3.0]')
+    """
+    if np.isnan(value):
+        return ""
+    at, *ends = (f"{100 * each:{sign}.{digits}f}" for each in (value, low, high))
+    return f"{at} [{', '.join(ends)}]"
+
+
+def points_cell(difference: float, p_holm: float) -> str:
+    """Write a difference in points, with a star where it is significant; empty for NaN."""
+    if np.isnan(difference):
+        return ""
+    return f"{100 * difference:+.1f}{'*' if differs(p_holm) else ''}"
 
 
 # --- the leaderboard -----------------------------------------------------------------------------
@@ -121,7 +143,7 @@ def format_leaderboard(
 
     ``top`` methods besides the legs, ranked by ``measure``. Percent with the CI and the bounds that
     ties leave, each query class and the worse one; the difference to the better single leg in
-    points, with a star where p < 0.05 after Holm's correction.
+    points, with a star where it is significant after Holm's correction.
     """
     import pandas as pd
 
@@ -144,15 +166,12 @@ def format_leaderboard(
         worst, best = (f"{100 * row[bound]:.1f}" for bound in ("pessimistic", "optimistic"))
         if worst != best:
             ties = f"{worst} to {best}"
-        against = ""
-        if row.get("difference") == row.get("difference") and "difference" in row:
-            against = f"{100 * row['difference']:+.1f}{'*' if differs(row['p_holm']) else ''}"
+        against = points_cell(row.get("difference", np.nan), row.get("p_holm", np.nan))
         name = row["method"]
-        interval = f"[{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
         rows.append(
             {"": str(row["rank"]), "method": name}
             | {"fitted on": row["fitted_on"], "sees": row["sees"]}
-            | {measure: f"{100 * row['value']:.1f} {interval}", "over ties": ties}
+            | {measure: value_cell(row["value"], row["ci_low"], row["ci_high"]), "over ties": ties}
             | {other: f"{100 * by_measure.loc[name, other]:.1f}" for other in others}
             | {
                 group.split(" of ")[0]: f"{100 * by_class.loc[name, group]:.1f}"
@@ -269,8 +288,8 @@ def format_two_stage_table(table: pd.DataFrame, *, digits: int = 2) -> pd.DataFr
     """
     import pandas as pd
 
-    def percent(value: float, sign: str = "") -> str:
-        return f"{100 * value:{sign}.{digits}f}"
+    def cell(row: Mapping, *names: str, sign: str = "") -> str:
+        return value_cell(*(row.get(name, np.nan) for name in names), digits=digits, sign=sign)
 
     head = "published" if table["published_applies"].all() else "published on EDIS"
     rows = []
@@ -278,16 +297,16 @@ def format_two_stage_table(table: pd.DataFrame, *, digits: int = 2) -> pd.DataFr
         if row["note"]:
             cells = {"measured": f"not run: {row['note']}"}
         else:
+            bounds = ("difference", "difference_low", "difference_high")
             cells = {
-                "measured": f"{percent(row['value'])} "
-                f"[{percent(row['ci_low'])}, {percent(row['ci_high'])}]",
-                "to the best without reranker": _difference(row, percent),
+                "measured": cell(row, "value", "ci_low", "ci_high"),
+                "to the best without reranker": cell(row, *bounds, sign="+"),
                 "p (Holm)": "" if pd.isna(row.get("p_holm")) else f"{row['p_holm']:.2g}",
                 "calls/query": f"{row['calls_per_query']:.1f}",
                 "ms/query": f"{row['ms_per_query']:.3g}",
             }
         known = not pd.isna(row["published"])
-        published = percent(row["published"]) if known else "-"
+        published = f"{100 * row['published']:.{digits}f}" if known else "-"
         rows.append({"strategy": row["strategy"], **cells, head: published})
     shown = pd.DataFrame(rows).fillna("")
     return shown[[*shown.columns.drop(head), head]]
@@ -366,13 +385,6 @@ def _weights(corpus: Corpus, min_grade: float | None, mean: str) -> np.ndarray:
         for query_id in corpus.query_ids
     ]
     return np.asarray(counts) / np.mean(counts)
-
-
-def _difference(row: dict, percent: Callable[..., str]) -> str:
-    if row.get("against") is None or np.isnan(row.get("difference", np.nan)):
-        return ""
-    low, high = percent(row["difference_low"], "+"), percent(row["difference_high"], "+")
-    return f"{percent(row['difference'], '+')} [{low}, {high}]"
 
 
 # --- what the article does not report ------------------------------------------------------------

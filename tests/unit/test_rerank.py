@@ -138,7 +138,7 @@ def calls(vectors: Vectors, reranker: FakeReranker, strategy: Strategy) -> int:
     [
         (reranked("", "text", ("text",), 2), {"d1": 0.3, "d0": 0.1}),
         (reranked("", "image", ("image",), 3), {"d2": 0.9, "d3": 0.6, "d1": 0.25}),
-        # 1 + 1: d0 by its text, d2 by its picture.
+        # 1 + 1: d0 by its text, d2 by its image.
         (reranked("", "matching", depth=1), {"d2": 0.9, "d0": 0.1}),
         # 2 + 2: both legs find d1; the better of its two scores counts.
         (reranked("", "matching", depth=2), {"d2": 0.9, "d1": 0.3, "d0": 0.1}),
@@ -271,7 +271,7 @@ def test_what_is_not_reranked_follows_in_merged_order(
     found = rank(vectors, reranker, reranked("", "average", depth=2, merge="mean"))
     assert list(found) == ["d2", "d1", "d3", "d0"]
     assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d3": -0.725, "d0": -1.725})
-    # The raw merge by the largest score: d0's text and d2's picture come first.
+    # The raw merge by the largest score: d0's text and d2's image come first.
     found = rank(vectors, reranker, reranked("", "matching", depth=2, merge="max"))
     assert list(found)[:2] == ["d2", "d0"]
     assert found["d0"] == pytest.approx(0.1)
@@ -305,7 +305,7 @@ def test_a_second_pass_looks_again_at_the_best(vectors: Vectors, reranker: FakeR
     found = rank(vectors, reranker, strategy)
     assert list(found) == ["d2", "d1", "d0"]
     assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d0": 0.275 - 1})
-    assert len(reranker.asked) == 5  # three texts, then two pictures
+    assert len(reranker.asked) == 5  # three texts, then two images
 
 
 # --- many queries, against brute force -----------------------------------------------------------
@@ -640,7 +640,7 @@ def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
         [reranked("", "average", depth=1)],
         PairScorer(vectors, reranker, cache=False, image_side=4),
     )
-    # Two documents: "x" and "t0" are a token each by the rule of thumb; pictures shrink to 4 x 2.
+    # Two documents: "x" and "t0" are a token each by the rule of thumb; images shrink to 4 x 2.
     assert costed.calls.tolist() == [4]
     assert costed.tokens.tolist() == [4 + 2]
     assert costed.pixels.tolist() == [2 * 8]
@@ -706,6 +706,6 @@ def test_a_missing_leg_is_named(vectors: Vectors, reranker: FakeReranker) -> Non
     with pytest.warns(MissingLegWarning, match="no image leg, so left out: i"):
         (run,) = run_strategies(text_only, rows, reranker=reranker, cache=False)
     assert run.name == "t"
-    # An encoder of texts alone, and a reranker that sees the pictures all the same.
+    # An encoder of texts alone, and a reranker that sees the images all the same.
     found = rank(text_only, reranker, reranked("", "image", ("text",), 2))
     assert found == pytest.approx({"d0": 0.5, "d1": 0.25})
