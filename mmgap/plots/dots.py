@@ -143,7 +143,7 @@ def draw_dots(axes: Axes, part: pd.DataFrame, names: Sequence[str], *, zero: boo
             continue
         value, low, high = 100 * part.loc[name, list(INTERVAL)].to_numpy(dtype=float)
         mark = strategy_mark(str(name)) if part.index.name == "strategy" else NEUTRAL
-        counts = differs(part.loc[name, "p_holm"]) if "p_holm" in part else low > 0 or high < 0
+        counts = differs(float(part["p_holm"][name])) if "p_holm" in part else low > 0 or high < 0
         filled = not zero or bool(counts)
         axes.plot([low, high], [at, at], color=mark.colour, **PLAIN)
         face = mark.colour if filled else "white"

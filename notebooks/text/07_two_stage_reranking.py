@@ -60,6 +60,7 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy.special import expit
 
+# %%
 import mmgap as mg
 from mmgap import strategies as st
 from mmgap.corpus.schema import LEGS
@@ -362,6 +363,7 @@ def cell(values):
     return cells(values[np.isfinite(values)][:, None])[0]
 
 
+# %%
 ahead = {key: dominance_by_query(*both) for key, both in views.items()}
 lines = {
     (label, kind, name): {
@@ -669,6 +671,16 @@ figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", 
 
 # %%
 ends = {label: [100 * swept[label, 1, at] for at in constants[[0, -1]]] for label in vectors}
+lost_most = " and ".join(
+    f"{100 * (swept[label, 1, 0] - swept[label].min()):.1f} points in {label[:3]}"
+    for label in vectors
+)
+as_it_is = " and ".join(
+    f"{100 * row.value:+.1f} points (p = {row.p_holm:.2f}) in {row.condition[:3]}"
+    for row in changed[changed["strategy"] == of_logits].itertuples()
+)
+
+# %%
 settings.save(
     figure,
     "sigmoid",
@@ -678,18 +690,8 @@ settings.save(
     + "; ".join(f"{low:.1f} and {high:.1f} %, {label}" for label, (low, high) in ends.items())
     + ".",
     caption="The same reranker scores with a constant added that training does not see. The mean "
-    "of logits stays; the mean of probabilities loses "
-    + " and ".join(
-        f"{100 * (swept[label, 1, 0] - swept[label].min()):.1f} points in {label[:3]}"
-        for label in vectors
-    )
-    + " at the worst constant here. With the reranker as it is (dotted line) the two means differ "
-    "by "
-    + " and ".join(
-        f"{100 * row.value:+.1f} points (p = {row.p_holm:.2f}) in {row.condition[:3]}"
-        for row in changed[changed["strategy"] == of_logits].itertuples()
-    )
-    + ".",
+    f"of logits stays; the mean of probabilities loses {lost_most} at the worst constant here. "
+    f"With the reranker as it is (dotted line) the two means differ by {as_it_is}.",
     data={"sweep": sweep.round(4), "levels": pd.DataFrame(levels).round(4)},
 )
 
@@ -787,7 +789,8 @@ settings.save(
     + ", ".join(f"{name} {n:.0f}" for name, n in n_right.items())
     + ".",
     caption="The first hit of six methods, (a) new styles, for queries on which they disagree "
-    "most, one of each class (T, I, M, B from above). Four queries prove nothing; the table does.",
+    "most, one of each class (T, I, M, B from above). Below each: cosines of the legs, logits of "
+    "reranked views, probabilities for the mean. Four queries prove nothing; the table does.",
     data={name: [*first.loc[chosen, name]] for name in six},
 )
 
