@@ -69,10 +69,10 @@ takes no part in any ranking, for any query** (`Vectors.ranked_legs`).
 
 - Reports and tables show the image leg alone; leaderboard, advice, label budget and verdicts are
   refused, with the remedy.
-- Distributions, gap, thresholds of the image leg, and the single-modality-answer test with images
-  answering can be read: there every text and every image is an entry of its own, with one score.
-- To compare merges, bring queries of your own: `queries.jsonl` and `qrels.tsv` in the folder,
-  `IMAGE.npy,TEXT.npy,QUERIES.npy` for embeddings; another caption of each image will do.
+- Distributions, gap, thresholds of the image leg, and the single-modality-answer test with
+  relevant images remain valid: there every text and every image is an entry with one score.
+- To compare merges, use your own queries: `queries.jsonl` and `qrels.tsv` in the folder,
+  `IMAGE.npy,TEXT.npy,QUERIES.npy` for embeddings; another caption of each image is enough.
 """
 
 
