@@ -21,8 +21,8 @@ Written by `python scripts/corpus_table.py` from `mmgap/corpus/catalog.toml`. On
 `mmgap corpus fetch ID --dry-run` shows size, licence, time and disk space before downloading.
 
     mmgap corpus fetch edis                    # pinned, resumable, with checksums, into the cache
-    mmgap corpus fetch edis --sample 500       # 500 queries, the documents judged for them, and
-    others mmgap report --corpus edis --encoder ID
+    mmgap corpus fetch edis --sample 500       # 500 queries, their judged documents, and others
+    mmgap report --corpus edis --encoder ID
 
 In Python `mmgap.load_corpus(ID)`; files that lie elsewhere load as `ID@FOLDER`. Images are read
 when needed and never all held in memory.

@@ -1,7 +1,7 @@
 """Images of a corpus, read from disk, a zip or a Parquet file when they are needed.
 
 Any fault of an image raises an ``ImageError`` that names it: missing, cut short, no
-image at all, over ``MAX_PIXELS`` pixels, or too long and thin for what models make of it.
+image at all, over ``MAX_PIXELS`` pixels, or too elongated for what models make of it.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class ApiClient:
         """Send ``payload``, which costs ``tokens`` at most, and return the answer.
 
         An ``EncoderError`` says that it would exceed the budget (it is then not sent), the provider
-        refuses it, it fails more often than the limits allow, or the answer is no JSON object.
+        refuses it, it fails more often than the limits allow, or the response is not a JSON object.
         """
         import httpx2
 
