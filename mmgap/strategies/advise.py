@@ -33,6 +33,7 @@ from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
 from mmgap.strategies.candidates import Pool
 from mmgap.strategies.judge import Judged, judge
+from mmgap.strategies.labels import JUDGED_DEPTH
 from mmgap.strategies.rerank import PairScorer, Rerank, View
 from mmgap.strategies.strategy import (
     BOTH_SCORES,
@@ -42,7 +43,7 @@ from mmgap.strategies.strategy import (
     FittedStrategy,
     Strategy,
 )
-from mmgap.strategies.tables import JUDGED_DEPTH, points_cell, value_cell
+from mmgap.strategies.tables import points_cell, value_cell
 
 if TYPE_CHECKING:
     import pandas as pd
