@@ -89,7 +89,7 @@ def write_tables(folder: Path, tables: Mapping[str, list[pd.DataFrame]]) -> list
     """Write each list of tables as one CSV file, what was left out beside it; return the paths."""
     import pandas as pd
 
-    written = []
+    written: list[Path] = []
     for name, found in tables.items():
         beside = folder / f"{name}_left_out.csv"
         beside.unlink(missing_ok=True)  # of an earlier run
