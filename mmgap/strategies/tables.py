@@ -591,9 +591,9 @@ def break_even(
     One row per reranked strategy, cheapest first: ``against``, the best strategy without a
     reranker; ``pays_from``, the budget in the unit of ``cost`` from which it can be had and is
     better (infinite where it is not); ``gain`` with its CI; ``extra``, cost beyond ``against``;
-    ``price``, extra per point of recall (one percent); ``certain``, whether the CI of the gain
-    leaves out 0. With ``worth``, what one point may cost at most, ``gap_needed``: recall that the
-    strategy must win to be worth its extra cost.
+    ``price``, extra per point of recall (one percent). With ``worth``, what one point may cost at
+    most, ``gap_needed``: recall that the strategy must win to be worth its extra cost. Whether a
+    gain counts is not said here: it takes a test among all comparisons shown together.
     """
     import pandas as pd
 
@@ -618,7 +618,6 @@ def break_even(
             "gain_high": rows["difference_high"].to_numpy(),
             "extra": extra,
             "price": price,
-            "certain": (rows["difference_low"] > 0).to_numpy(),
         }
     )
     if worth is not None:
