@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import warnings
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,9 @@ from mmgap.errors import CorpusError, ImageError, MissingExtraError
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+# Pillow says so of damaged EXIF, which as_rgb passes over.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 MAX_PIXELS = 89_478_485
 """Images with more pixels are refused; 256 MiB once decoded, Pillow's own limit."""

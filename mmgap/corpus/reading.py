@@ -431,6 +431,14 @@ def text_of(value: object, *, optional: bool = False) -> str | None:
     raise CorpusError(msg)
 
 
+def need_content(text: str | None, image: ImageFile | None) -> tuple[str | None, ImageFile | None]:
+    """Return text and image, of which one at least is there."""
+    if text is None and image is None:
+        msg = "has neither text nor image; expected at least one of the two"
+        raise CorpusError(msg)
+    return text, image
+
+
 def id_of(record: Mapping[str, Any], *keys: str) -> str:
     """Return the id under the first key that has one; a whole number is meant as text."""
     found = next((record[key] for key in keys if record.get(key) not in {None, ""}), None)
@@ -451,6 +459,10 @@ class Images:
     def __init__(self, root: Path, *, links: bool = True) -> None:
         self.root, self.links = root.resolve(), links
         self._names: dict[Path, frozenset[str]] = {}
+
+    def of(self, cell: object) -> ImageFile | None:
+        """Return the image of a row: none, one that its file holds, or a path in the folder."""
+        return cell if cell is None or isinstance(cell, ImageFile) else self.find(cell)
 
     def find(self, inside: object) -> ImageFile:
         """Return the image at a path in the folder."""

@@ -158,15 +158,11 @@ class _Remote:
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
-        with hub_errors(self.plan.facts), open_remote(self.plan, self.path) as handle:
+        from huggingface_hub import HfFileSystem
+
+        name = f"datasets/{self.plan.facts.hub}@{self.plan.revision}/{self.path}"
+        with hub_errors(self.plan.facts), HfFileSystem().open(name, "rb") as handle:
             yield open_parquet(handle, self.path)
-
-
-def open_remote(plan: FetchPlan, path: str) -> Any:
-    """Open a file of the hub for reading from any place in it."""
-    from huggingface_hub import HfFileSystem
-
-    return HfFileSystem().open(f"datasets/{plan.facts.hub}@{plan.revision}/{path}", "rb")
 
 
 def _judgments(files: Sequence[Path]) -> dict[str, list[str]]:

@@ -204,9 +204,11 @@ class Corpus:
     def require_judgments(self, purpose: str) -> None:
         """Raise a CorpusError in one line if there are none."""
         if not self.judged:
+            lacks = "judgments" if self.queries else "queries"
             msg = (
-                f"corpus {self.name!r} has no judgments, and {purpose} needs them; add qrels.tsv "
-                "(query id, 0, document id, grade). Score distributions and gap need none"
+                f"corpus {self.name!r} has no {lacks}, and {purpose} needs them; add queries.jsonl "
+                "and qrels.tsv (query id, 0, document id, grade). 'mmgap gap' and 'mmgap embed' do "
+                "without, 'mmgap report' without judgments"
             )
             raise CorpusError(msg)
 

@@ -6,6 +6,8 @@ import contextlib
 import gzip
 import io
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
@@ -99,6 +101,26 @@ def test_c09_damaged_exif_is_passed_over(kind: str, content: bytes, tmp_path: Pa
     path = tmp_path / f"it.{kind.lower()}"
     path.write_bytes(data)
     np.testing.assert_array_equal(np.asarray(ImageFile(path).open()), NOISE[..., :3])
+
+
+def test_c09_damaged_exif_is_no_warning_on_the_console(tmp_path: Path) -> None:
+    entry = struct.pack("<HHHII", 1, 0x0112, 3, 4000, 8000)  # its value lies past the end
+    path = tmp_path / "it.png"
+    path.write_bytes(with_exif(encoded(drawing("RGB"), "PNG"), b"II*\0\x08\0\0\0" + entry))
+    code = (
+        "import sys, PIL.Image; {}\nwith PIL.Image.open(sys.argv[1]) as it: it.getexif().get(274)"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "always", "-c", code.format(first), path],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for first in ("pass", "import mmgap.corpus.images")
+    ]
+    assert "EXIF" in said[0]
+    assert said[1] == ""
 
 
 @pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1), (2, 9000)])

@@ -330,7 +330,7 @@ BAD_LINES = {
     ),
     "image of a wrong type": (
         append("documents.jsonl", '{"id": "d4", "image": 7}'),
-        r'"image" is 7; expected a path',
+        "its image is 7; expected a path",
     ),
     "bad JSON": (
         append("documents.jsonl", '{"id": "d4", "text": '),
