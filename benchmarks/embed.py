@@ -1,4 +1,4 @@
-"""What mmgap.embed costs over the bare model loop, embedding 1,000 bundled pictures with mini-clip.
+"""What mmgap.embed costs over the bare model loop, embedding 1,000 bundled images with mini-clip.
 
     python benchmarks/embed.py
 
@@ -24,7 +24,7 @@ from mmgap.corpus.schema import Corpus
 from mmgap.encoders.base import Encoder
 
 BATCH = 64
-N_PICTURES = 1000
+N_IMAGES = 1000
 ROUNDS = 5
 
 
@@ -54,8 +54,8 @@ def seconds(function: Callable[[Corpus, Encoder], np.ndarray], *arguments: objec
 def main() -> None:
     """Measure and print."""
     pool = mg.load_corpus("pictograms", split="train")
-    pictures = [replace(document, text=None) for document in pool.documents[:N_PICTURES]]
-    corpus = Corpus("1,000 pictures", pictures, [], pool.qrels)
+    images = [replace(document, text=None) for document in pool.documents[:N_IMAGES]]
+    corpus = Corpus("1,000 images", images, [], pool.qrels)
     encoder = mg.load_encoder("mini-clip")
     np.testing.assert_allclose(bare_loop(corpus, encoder), with_mmgap(corpus, encoder), atol=1e-6)
     times: dict[str, list[float]] = {"bare": [], "mmgap": []}
@@ -63,8 +63,8 @@ def main() -> None:
         times["bare"].append(seconds(bare_loop, corpus, encoder))
         times["mmgap"].append(seconds(with_mmgap, corpus, encoder))
     bare, ours = (statistics.median(times[name]) for name in ("bare", "mmgap"))
-    print(f"bare loop  {bare:6.2f} s  {N_PICTURES / bare:6.0f} pictures/s")
-    print(f"mmgap      {ours:6.2f} s  {N_PICTURES / ours:6.0f} pictures/s")
+    print(f"bare loop  {bare:6.2f} s  {N_IMAGES / bare:6.0f} images/s")
+    print(f"mmgap      {ours:6.2f} s  {N_IMAGES / ours:6.0f} images/s")
     print(f"ratio mmgap / bare: {ours / bare:.3f} (medians of {ROUNDS} alternating rounds)")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 

@@ -35,7 +35,7 @@ BATCH = 32  # what sentence-transformers takes if nobody says otherwise
 EQUAL_TOKENS = 64
 PASSAGES = 256
 CAPTIONS = 192
-PICTURES = 64
+IMAGES = 64
 
 Run = Callable[[], np.ndarray]
 
@@ -58,12 +58,10 @@ def texts_of(kind: str, scale: float) -> list[str]:
     return [" ".join(words[at : at + n]) for at, n in zip(starts, lengths, strict=True)]
 
 
-def pictures(scale: float) -> list[Image.Image]:
-    """Return bundled pictures, enlarged to the size of a small photograph."""
+def images(scale: float) -> list[Image.Image]:
+    """Return bundled images, enlarged to the size of a small photograph."""
     pool = mg.load_corpus("pictograms", split="train").documents
-    return [
-        document.image.open().resize((480, 360)) for document in pool[: round(PICTURES * scale)]
-    ]
+    return [document.image.open().resize((480, 360)) for document in pool[: round(IMAGES * scale)]]
 
 
 def minilm(_: Path) -> Path:
@@ -197,16 +195,16 @@ CASES: dict[str, tuple[Callable[[Path], Path], str, Callable[..., Run], Callable
     "MiniLM, bundled corpus": (minilm, "corpus", our_texts, their_encode),
     "MiniLM, 3 to 250 words": (minilm, "passages", our_texts, their_encode),
     "CLIP B/32, captions": (random_clip, "captions", our_texts, their_encode),
-    "CLIP B/32, pictures": (random_clip, "pictures", our_images, their_encode),
+    "CLIP B/32, images": (random_clip, "images", our_images, their_encode),
     "open_clip B/32, captions": (random_open_clip, "captions", our_texts, open_clip_texts),
-    "open_clip B/32, pictures": (random_open_clip, "pictures", our_images, open_clip_images),
+    "open_clip B/32, images": (random_open_clip, "images", our_images, open_clip_images),
 }
 
 
 def prepare(case: str, folder: Path, scale: float) -> tuple[Run, Run]:
     """Return both sides of a case, models loaded; each is built when it is first called."""
     checkpoint, kind, ours, theirs = CASES[case]
-    inputs = pictures(scale) if kind == "pictures" else texts_of(kind, scale)
+    inputs = images(scale) if kind == "images" else texts_of(kind, scale)
     path = checkpoint(folder)
     return lambda: ours(path, inputs), lambda: theirs(path, inputs)
 

@@ -3,7 +3,7 @@
     python benchmarks/rerank.py
 
 Both sides score the same pairs with mini-reranker, from nothing: the union of the first 16
-documents of each leg, text and image one call each. The bare loop opens the pictures of one query
+documents of each leg, text and image one call each. The bare loop opens the images of one query
 after the other and calls the reranker, as a first script would; mmgap's scorer knows which pairs
 it has, takes those of one document together, and writes every score to disk. Rounds alternate;
 medians are reported, and the lists are compared. The last row is a second run of the same table,

@@ -11,6 +11,7 @@ cannot be trained is an MmgapError that names it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -304,7 +305,8 @@ def compare_heads(
         return train_heads(*train, watch=test, rng=rng, **{**common, **variants[variant]})
 
     runs = [(variant, seed) for variant in variants for seed in seeds]
-    heads = {run: train_one(*run) for run in runs}
+    with ThreadPoolExecutor(2) as pool:
+        heads = dict(zip(runs, pool.map(lambda run: train_one(*run), runs), strict=True))
     rows, histories = [], []
     for (variant, seed), trained in heads.items():
         label: dict[str, Any] = {"variant": variant, "seed": seed}

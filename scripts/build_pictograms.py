@@ -60,7 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N",
-        help="processes that draw pictures (default: %(default)s, one per core)",
+        help="processes that draw images (default: %(default)s, one per core)",
     )  # fmt: skip
     return parser.parse_args()
 
@@ -103,7 +103,7 @@ def build(cache: Path, target: Path, workers: int) -> assemble.Corpus:
             corpus.left_out["drawings in a style of the other condition"] += 1
         else:
             placed.append((drawing, pool))
-    print(f"pictures: {len(placed)} drawings", flush=True)
+    print(f"images: {len(placed)} drawings", flush=True)
     jobs = [(drawing.artwork, drawing.finish) for drawing, _ in placed]
     assemble.keep_distinct(placed, render.render_all(jobs, workers), corpus)
     print("queries", flush=True)

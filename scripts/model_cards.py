@@ -49,7 +49,7 @@ def measure(name: str) -> list[str]:
         gap = np.linalg.norm(
             vectors.text.embeddings.mean(axis=0) - vectors.image.embeddings.mean(axis=0)
         )
-        share = float(np.nanmean(merged_text_fraction(vectors)))
+        fraction = float(np.nanmean(merged_text_fraction(vectors)))
         for phrasing in ("name", "new"):
             cells = [
                 "{value:.1f} [{ci_low:.1f}, {ci_high:.1f}]".format(
@@ -57,7 +57,9 @@ def measure(name: str) -> list[str]:
                 )
                 for leg in ("text leg", "image leg", "mean")
             ]
-            rows.append(f"| {label} | {phrasing} | {' | '.join(cells)} | {gap:.3f} | {share:.3f} |")
+            rows.append(
+                f"| {label} | {phrasing} | {' | '.join(cells)} | {gap:.3f} | {fraction:.3f} |"
+            )
     return rows
 
 
@@ -98,12 +100,12 @@ No offset was added to any vector by hand.
 
 ## What it does
 
-Test split of `pictograms`, fractional recall@10 in percent with 95 % bootstrap intervals over queries. "name" queries
+Test split of `pictograms`, fractional recall@10 in percent with 95 % CIs (bootstrap over queries). "name" queries
 are the things' names, which training has seen in condition (a); "new" ones are phrasings it has not. `mean` is the mean of
-both legs' raw cosines. L2M is the distance of the text and image centroids over the pool; text share is the share of texts among
-the ten best hits when texts and images are merged by raw cosine (0.5 would be fair).
+both legs' raw cosines. L2M is the distance of the text and image centroids over the pool; text fraction is the fraction of texts
+among the ten best hits when texts and images are merged by raw cosine (half of the pool are texts).
 
-| condition | phrasing | text leg | image leg | mean | L2M | text share@10 |
+| condition | phrasing | text leg | image leg | mean | L2M | text fraction@10 |
 |---|---|---|---|---|---|---|
 {table}
 

@@ -41,10 +41,12 @@ class Measured:
     """What one encoder's candidates and the reranker's scores of them come to."""
 
     recall: pd.DataFrame  # strategy, query class ("all" too), value, ci_low, ci_high
-    ks: tuple[float, float]  # text against image scores of wrong candidates: encoder, reranker
-    text_wins: tuple[float, float]  # P(wrong text > wrong image): encoder, reranker
+    ks: tuple[
+        float, float
+    ]  # text against image scores of non-relevant candidates: encoder, reranker
+    text_wins: tuple[float, float]  # P(non-relevant text > non-relevant image): encoder, reranker
     pairs_per_second: float
-    won: str  # both shown, minus the best way without reranker and labels, with its interval and p
+    won: str  # both shown, minus the best way without reranker and labels, with its CI and p
 
 
 def measure(reranker: Reranker, name: str, split: str, condition: str) -> Measured:
@@ -96,14 +98,14 @@ def measure(reranker: Reranker, name: str, split: str, condition: str) -> Measur
         recall_table(runs, corpus.qrels, measures=["recall@10"]).assign(query_class="all"),
         recall_table(runs, corpus.qrels, measures=["recall@10"], by=classes),
     ]
-    wrong = ~relevant
+    other = ~relevant
     ks, wins = zip(
         *(
             (
-                float(stats.ks_2samp(side["text"][wrong], side["image"][wrong]).statistic),
+                float(stats.ks_2samp(side["text"][other], side["image"][other]).statistic),
                 float(
-                    stats.mannwhitneyu(side["text"][wrong], side["image"][wrong]).statistic
-                    / wrong.sum() ** 2
+                    stats.mannwhitneyu(side["text"][other], side["image"][other]).statistic
+                    / other.sum() ** 2
                 ),
             )
             for side in (first, own)
@@ -122,9 +124,9 @@ def better_merge(table: pd.DataFrame) -> str:
 
 def won(runs: list[Run], corpus: Corpus) -> str:
     """Say what the reranker, both shown, wins over the best way that needs neither it nor labels."""
-    rivals = ("text leg", "image leg", COSINES, Z)
-    some = [run for run in runs if run.name in {*rivals, BOTH}]
-    table = difference_table(some, corpus.qrels, rivals).set_index("strategy")
+    baselines = ("text leg", "image leg", COSINES, Z)
+    some = [run for run in runs if run.name in {*baselines, BOTH}]
+    table = difference_table(some, corpus.qrels, baselines).set_index("strategy")
     row = table.loc[BOTH]
     return (
         "{value:+.1f} [{ci_low:+.1f}, {ci_high:+.1f}] points".format(
@@ -200,7 +202,7 @@ def lines(measured: Measured) -> list[str]:
     return [f"| strategy | {' | '.join(classes)} |", "|" + "---|" * (len(classes) + 1), *rows]
 
 
-def share_of_way(measured: Measured) -> float:
+def way_to_ceiling(measured: Measured) -> float:
     """How far the fused score gets from the better label-free merge to the ceiling."""
     table = measured.recall.set_index(["strategy", "query_class"])["value"]
     merge = table[better_merge(measured.recall), "all"]
@@ -218,8 +220,8 @@ def card(config: dict, results: dict[tuple[str, str], Measured], n_parameters: i
             "",
             *lines(measured),
             "",
-            f"From the better label-free merge to the ceiling: {100 * share_of_way(measured):.0f} % "
-            f"of the way with both shown; {measured.won}. Wrong candidates, texts against images: KS distance "
+            f"From the better label-free merge to the ceiling: {100 * way_to_ceiling(measured):.0f} % "
+            f"of the way with both shown; {measured.won}. Non-relevant candidates, texts against images: KS distance "
             f"{measured.ks[0]:.2f} for the encoder, {measured.ks[1]:.2f} for the reranker; "
             f"P(text > image) {measured.text_wins[0]:.2f} and {measured.text_wins[1]:.2f}.",
             "",
@@ -243,27 +245,27 @@ A small cross-modal cross-encoder bundled with mmgap so that two-stage search ca
 ## How it was trained
 
 By `scripts/train_mini_reranker.py`, seed {training["seed"]}, on the train split of `pictograms` alone, in {training["minutes"]:.0f} minutes: {recipe["steps"]} steps
-of {recipe["queries"]} queries, each with one document that answers and {recipe["negatives"]} that do not, drawn from the first {recipe["mined"]} of either
-leg; softmax over the list. {training["n_queries"]} queries: those of the split, and texts of documents that say what is to be seen. Half of the lists
-show text and image of every document; in the others each shows its text, its image or both by chance, which is what puts
-the three on one scale. Softmax leaves open where that scale lies: afterwards every logit was taken times {training["calibration"]["slope"]:.2f}
-and {-training["calibration"]["offset"]:.2f} taken from it, by logistic regression on the candidates of {recipe["calibration_queries"]} train queries shown in all three ways, so that its sigmoid
-is about the probability that a candidate answers.
+of {recipe["queries"]} queries, each with one relevant document and {recipe["negatives"]} non-relevant ones, sampled from the first {recipe["mined"]} of either
+leg; softmax over the list. {training["n_queries"]} queries: those of the split, and texts of documents that describe the image. Half of the lists
+show text and image of every document; in the others each shows its text, its image or both at random, which puts
+the three on one scale. Softmax leaves the scale's position open: afterwards every logit was multiplied by {training["calibration"]["slope"]:.2f}
+and {-training["calibration"]["offset"]:.2f} subtracted, by logistic regression on the candidates of {recipe["calibration_queries"]} train queries shown in all three ways, so that its sigmoid
+is about the probability that a candidate is relevant.
 
 The encoders have seen the images of the train split, so candidates mined with them, and what their image tower makes of
 those images, are better than at test time. Two cross-fitted towers were therefore trained by the first stage of
-the encoders' recipe, each kept from a sixth of the things altogether and from one artist of the others, from a sixth of
-the clip arts more, and from half of the phrasings that are not names. Every training image was read, and mined, by the tower
-that does not know it; images that both know were left out: {training["n_documents"]} documents stayed. At test time it reads through `{config["image_tower"]}`.
+the encoders' recipe, each without a sixth of the things and, of the others, without one artist; without another sixth of
+the clip arts, and without half of the phrasings that are not names. Every training image was read, and mined, by the tower
+that has not seen it; images that both have seen were left out: {training["n_documents"]} documents stayed. At test time it reads through `{config["image_tower"]}`.
 
 The hash of what training read is in `config.json`, and a test compares it with the corpus; so is the hash of the image
-tower. The recipe was chosen among a dozen by recall on the calibration
+tower. The recipe was chosen from a dozen by recall on the calibration
 split; the test split was read when the weights were final, for the numbers below.
 
 ## What it does
 
-Test split of `pictograms`, fractional recall@10 in percent with 95 % bootstrap intervals over queries. The first stage gives
-16 documents of each leg; all ways below but the first two order that same union.
+Test split of `pictograms`, fractional recall@10 in percent with 95 % CIs (bootstrap over queries). The first stage gives
+16 documents of each leg; all rows below but the first two order that union.
 
 {table}
 Printed by `python scripts/reranker_card.py`.
@@ -287,7 +289,7 @@ def main() -> None:
             results[condition, encoder] = measured
             print(split, condition, encoder, *lines(measured), sep="\n")
             print(
-                f"way {share_of_way(measured):.2f} {measured.won} ks {measured.ks} wins {measured.text_wins} "
+                f"way {way_to_ceiling(measured):.2f} {measured.won} ks {measured.ks} wins {measured.text_wins} "
                 f"{measured.pairs_per_second:.0f} pairs/s",
                 flush=True,
             )

@@ -77,12 +77,12 @@ HEADS = {
         "mini-siglip", "sigmoid", 256, False, 20, SIDE, 10.0, True, logit_bias=-10.0
     ),
 }
-VIEWS = 4  # variations of each picture that heads are trained on
+VIEWS = 4  # variations of each image that heads are trained on
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pictures in memory, and for each concept the sentence vectors of its texts."""
+    """Images in memory, and for each concept the sentence vectors of its texts."""
 
     squares: np.ndarray  # (n_picture, 128, 128, 3) uint8
     concept: np.ndarray  # (n_picture,) int
@@ -112,7 +112,7 @@ def load_training_set(sentence_tower: SentenceTower) -> TrainingSet:
         ]
 
     sentences = encode_sentences(sentence_tower, texts)
-    # A concept without any text of its own cannot be matched to words: leave its pictures out.
+    # A concept without any text of its own cannot be matched to words: leave its images out.
     usable = [
         document
         for document in corpus.documents
@@ -150,7 +150,7 @@ def train_split_sha256() -> str:
 
 
 def pick_texts(data: TrainingSet, concepts: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """One text per picture: its concept's name half of the time, another of its texts otherwise."""
+    """One text per image: its concept's name half of the time, another of its texts otherwise."""
     chosen = []
     for concept in concepts:
         names, others = data.names[concept], data.others[concept]
@@ -168,7 +168,7 @@ def augment(
     def uniform(low: float, high: float) -> torch.Tensor:
         return torch.from_numpy(rng.uniform(low, high, n).astype(np.float32))
 
-    # Ink instead of paper, so that what lies outside the picture (zeros) is white.
+    # Ink instead of paper, so that what lies outside the image (zeros) is white.
     ink = torch.from_numpy(255 - squares).permute(0, 3, 1, 2).float().div_(255)
     angle, zoom = uniform(-0.3, 0.3), uniform(0.75, 1.4)
     aspect = torch.exp(uniform(-0.2, 0.2))
@@ -391,7 +391,7 @@ def train_aligned(models: Path, seed: int) -> None:
     sentence_tower = SentenceTower()
     data = load_training_set(sentence_tower)
     watch = Watch(sentence_tower)
-    print(f"{len(data.concept)} pictures of {len(data.names)} concepts", flush=True)
+    print(f"{len(data.concept)} images of {len(data.names)} concepts", flush=True)
     tower_file = models / "tower.pt"
     if not tower_file.exists():
         tower = fit(imagenet_model(STAGE_1, seed), STAGE_1, data, seed, watch).image_tower
@@ -477,7 +477,7 @@ def sweep(models: Path, scales: list[float | None], seeds: list[int]) -> None:
 
 
 def tower_views(tower: nn.Module, data: TrainingSet, seed: int) -> list[torch.Tensor]:
-    """Tower features of every picture as it is, and of ``VIEWS`` variations of it."""
+    """Tower features of every image as it is, and of ``VIEWS`` variations of it."""
     rng = np.random.default_rng(seed)
     plain = tower_features(tower, to_pixels(data.squares))
     varied = [

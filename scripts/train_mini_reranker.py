@@ -4,18 +4,18 @@
     python scripts/train_mini_reranker.py towers             # a quarter of an hour on 2 cores
     python scripts/train_mini_reranker.py network            # 3 minutes to read, 2 to train
 
-A reranker is trained on what its first stage finds. The bundled encoders have seen every picture of
+A reranker is trained on what its first stage finds. The bundled encoders have seen every image of
 the train split, and find the right one among them nearly always: a reranker trained on that would
-learn to believe in pictures, and be wrong on pictures that nobody has seen. So two more image
+learn to believe in images, and be wrong on images that nobody has seen. So two more image
 towers are trained first, by the recipe of the encoders' first stage, and each is kept from a part
 of the train split (:func:`unseen_by`): some things altogether, and of the others one artist each.
-Every training picture is shown to the network as the tower saw it that does not know it, candidates
-are mined with these towers, and pictures that both know are left out. Half of the phrasings other
+Every training image is shown to the network as the tower saw it that does not know it, candidates
+are mined with these towers, and images that both know are left out. Half of the phrasings other
 than names are kept from each tower too.
 
 The network (``mmgap/rerankers/mini.py``) learns to tell the document that answers from the
-first ones of both legs that do not: softmax over a list. Half of the lists show text and picture of
-every document; in the others each document shows its text, its picture or both, by chance, so that
+first ones of both legs that do not: softmax over a list. Half of the lists show text and image of
+every document; in the others each document shows its text, its image or both, by chance, so that
 all three get their scores on one scale. Queries are the train queries and those texts of documents
 that say what is to be seen.
 
@@ -71,10 +71,10 @@ from mmgap.rerankers.mini import (
 
 N_TOWERS = 2
 STYLES_UNSEEN = ({"noto", "noto-flags"}, {"twemoji", "twemoji-flags"})
-"""Whose pictures each tower never sees."""
+"""Whose images each tower never sees."""
 
 CLIP_ARTS = {"openclipart", "game-icons"}
-"""Collections of many hands, where a thing has one picture."""
+"""Collections of many hands, where a thing has one image."""
 
 QUERY_LIKE = {"cldr_keywords", "wordnet_gloss", "factbook_background", "factbook_geography"}
 """Sources of document texts that say what is to be seen, and so may be asked."""
@@ -96,7 +96,7 @@ class Recipe:
     queries: int = 24  # in a batch
     negatives: int = 11  # for each of them
     mined: int = 24  # from each leg
-    views: int = 1  # variations of each picture, besides the picture itself
+    views: int = 1  # variations of each image, besides the image itself
     hidden: float = 0.2  # share of the words that are hidden from the network
     rate: float = 1e-3
     weight_decay: float = 0.1
@@ -112,16 +112,16 @@ class Ask:
     relevant: np.ndarray  # documents that answer it
     left_out: np.ndarray  # documents that must not be shown with it: their text is the query
     hard: np.ndarray  # documents that do not answer it and that a leg ranks high
-    of_pictures: bool = False  # asked of pictures alone
+    of_images: bool = False  # asked of images alone
 
 
 @dataclass(frozen=True)
 class Pool:
-    """All texts, and the documents, each read by a tower that does not know its picture."""
+    """All texts, and the documents, each read by a tower that does not know its image."""
 
     texts: TextRead
     doc_text: np.ndarray  # each document's row in ``texts``
-    pictures: list[ImageRead]  # of each document: as it is, then variations
+    images: list[ImageRead]  # of each document: as it is, then variations
 
     def packed(self, rows: np.ndarray) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
         """Token states of some texts one after the other, with each one's start and length."""
@@ -131,16 +131,16 @@ class Pool:
         return self.texts.states[places].float(), np.cumsum(lengths) - lengths, lengths
 
 
-# --- towers that do not know the pictures ---------------------------------------------------------
+# --- towers that do not know the images ---------------------------------------------------------
 
 
 def unseen_by(document: Document) -> int | None:
-    """Return the tower that is kept from this picture, ``None`` if both may see it.
+    """Return the tower that is kept from this image, ``None`` if both may see it.
 
     Clusters of things are dealt by hash. A sixth of them is kept from tower 0 in every style, a
     sixth from tower 1: new things, as in condition (b). Of all others tower 0 lacks one artist and
     tower 1 another: the thing is known and the hand is new, as in condition (a). Another sixth
-    of the clip arts is kept from each, as they have one picture for a thing.
+    of the clip arts is kept from each, as they have one image for a thing.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def dealt(word: str, n: int) -> int:
 
 
 def part_of(data: TrainingSet, documents: Sequence[Document], tower: int) -> TrainingSet:
-    """Return what one tower may see: half of the new phrasings, no picture that is kept from it."""
+    """Return what one tower may see: half of the new phrasings, no image that is kept from it."""
     rows = np.array([k for k, document in enumerate(documents) if unseen_by(document) != tower])
     others = [
         rest[:0] if len(names) and concept % N_TOWERS == tower else rest
@@ -180,11 +180,11 @@ def part_of(data: TrainingSet, documents: Sequence[Document], tower: int) -> Tra
 
 
 def train_towers(work: Path, seed: int) -> None:
-    """Train each tower by the first stage of the encoders' recipe, on its part of the pictures."""
+    """Train each tower by the first stage of the encoders' recipe, on its part of the images."""
     data = load_training_set(SentenceTower())
     corpus = load_pictograms("train")
     concepts = sorted({document.metadata["concept"] for document in corpus.documents})
-    # load_training_set leaves out pictures of concepts without a text, and keeps the order.
+    # load_training_set leaves out images of concepts without a text, and keeps the order.
     with_text = {
         concept
         for concept, names, others in zip(concepts, data.names, data.others, strict=True)
@@ -193,7 +193,7 @@ def train_towers(work: Path, seed: int) -> None:
     documents = [d for d in corpus.documents if d.metadata["concept"] in with_text]
     for tower in range(N_TOWERS):
         part = part_of(data, documents, tower)
-        print(f"tower {tower}: {len(part.concept)} of {len(documents)} pictures", flush=True)
+        print(f"tower {tower}: {len(part.concept)} of {len(documents)} images", flush=True)
         model = fit(imagenet_model(STAGE_1, seed), STAGE_1, part, seed)
         save_model(model, STAGE_1, work / f"tower-{tower}", {})
 
@@ -214,12 +214,12 @@ def load_tower(folder: Path) -> MiniModel:
 def read_pool(
     corpus: Corpus, documents: Sequence[Document], work: Path, views: int, seed: int
 ) -> Pool:
-    """Read all texts, and each picture by the tower that is kept from it."""
+    """Read all texts, and each image by the tower that is kept from it."""
     towers = [load_tower(work / f"tower-{tower}") for tower in range(N_TOWERS)]
     squares = np.concatenate([square_array([d.image.open()], SIDE) for d in documents])
     may_flip = np.array([d.metadata["domain"] not in MIRRORED_MEANING for d in documents])
     rng = np.random.default_rng(seed)
-    pictures = []
+    images = []
     for view in range(1 + views):
         read = [torch.zeros(len(documents), *shape) for shape in ((16, 384), (16, 48), (384,))]
         for number, tower in enumerate(towers):
@@ -234,11 +234,11 @@ def read_pool(
                 own = (seen.patches, seen.colours, seen.image)
                 for all_rows, these in zip(read, own, strict=True):
                     all_rows[part] = these
-        pictures.append(ImageRead(*read))
+        images.append(ImageRead(*read))
     texts = sorted({d.text for d in corpus.documents} | {query.text for query in corpus.queries})
     row = {text: k for k, text in enumerate(texts)}
     read_text = read_texts(SentenceTower(), texts)
-    return Pool(read_text, np.array([row[d.text] for d in documents]), pictures)
+    return Pool(read_text, np.array([row[d.text] for d in documents]), images)
 
 
 def find_asks(corpus: Corpus, documents: Sequence[Document], pool: Pool, depth: int) -> list[Ask]:
@@ -265,7 +265,7 @@ def find_asks(corpus: Corpus, documents: Sequence[Document], pool: Pool, depth: 
         ):
             concepts_of[document.text].add(document.metadata["concept"])
     # The text that fits best is the query itself and left out, so among the others a text that fits
-    # well would count as a bad sign: these are asked of pictures alone.
+    # well would count as a bad sign: these are asked of images alone.
     from_documents = set()
     for text, concepts in sorted(concepts_of.items()):
         if len(concepts) == 1:
@@ -276,7 +276,7 @@ def find_asks(corpus: Corpus, documents: Sequence[Document], pool: Pool, depth: 
     found = [each for each in found if each[1]]
     hard = mine(
         pool.texts.sentence[[text for text, _, _ in found]],
-        [pool.texts.sentence[pool.doc_text], pool.pictures[0].image],
+        [pool.texts.sentence[pool.doc_text], pool.images[0].image],
         [[*relevant, *left_out] for _, relevant, left_out in found],
         depth,
     )
@@ -286,7 +286,7 @@ def find_asks(corpus: Corpus, documents: Sequence[Document], pool: Pool, depth: 
             np.array(relevant),
             np.array(left_out, dtype=int),
             negatives,
-            of_pictures=text in from_documents,
+            of_images=text in from_documents,
         )
         for (text, relevant, left_out), negatives in zip(found, hard, strict=True)
     ]
@@ -315,16 +315,16 @@ def draw_list(ask: Ask, negatives: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_views(
-    shape: tuple[int, int], of_pictures: np.ndarray, rng: np.random.Generator
+    shape: tuple[int, int], of_images: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which documents show their text, and which their picture; every one shows something.
+    """Which documents show their text, and which their image; every one shows something.
 
     Half of the lists show both sides of all documents. In the others each shows its text, its
-    picture or both with equal chances. Lists ``of_pictures`` show nothing else.
+    image or both with equal chances. Lists ``of_images`` show nothing else.
     """
     kind = rng.integers(3, size=shape)
     kind[rng.random(shape[0]) < 0.5] = 2
-    kind[of_pictures] = 1
+    kind[of_images] = 1
     return kind != 1, kind != 0
 
 
@@ -350,7 +350,7 @@ def pair_logits(
     docs : int ndarray of shape (n_query, n_doc)
     show_text, show_picture : bool ndarray of shape (n_query, n_doc)
     view : int
-        Which variation of the pictures.
+        Which variation of the images.
     hide : callable
         Takes places of tokens (n, longest), and the place that stands for none; returns the same
         with some of them hidden.
@@ -368,8 +368,8 @@ def pair_logits(
     text = text[doc]
     states, start, length = pool.packed(used_texts)
     words = network.words(states)
-    pictures = pool.pictures[view]
-    patches = network.patches(pictures.patches[used], pictures.colours[used])
+    images = pool.images[view]
+    patches = network.patches(images.patches[used], images.colours[used])
     n_patches = patches.shape[1]
     nothing = len(words) + len(used) * n_patches
     memory = network.memory(with_zeros(torch.cat([words, patches.flatten(0, 1)])))
@@ -386,7 +386,7 @@ def pair_logits(
     sentence, told, shown = (
         pool.texts.sentence[queries],
         pool.texts.sentence[used_texts],
-        pictures.image[used],
+        images.image[used],
     )
     cosines = [
         (left[query] * right[column]).sum(1) * torch.from_numpy(is_there)
@@ -420,11 +420,11 @@ def with_zeros(rows: torch.Tensor) -> torch.Tensor:
 def align_heads(
     network: CrossNetwork, recipe: Recipe, pool: Pool, asks: Sequence[Ask], rng: np.random.Generator
 ) -> None:
-    """Give the joint space a start: queries to the pictures that answer them, among many others.
+    """Give the joint space a start: queries to the images that answer them, among many others.
 
-    Softmax over the pictures of the batch, as mini-clip's heads are trained; a list of twelve hard
+    Softmax over the images of the batch, as mini-clip's heads are trained; a list of twelve hard
     documents alone teaches a space little of how all things lie. The text head so learns from
-    pictures which texts mean the same.
+    images which texts mean the same.
     """
     answers = np.zeros((len(asks), len(pool.doc_text)), dtype=bool)
     for row, ask in enumerate(asks):
@@ -435,7 +435,7 @@ def align_heads(
     for _ in range(recipe.align_steps):
         rows = rng.choice(len(asks), min(recipe.align_batch, len(asks)), replace=False)
         docs = np.array([rng.choice(asks[row].relevant) for row in rows])
-        view = pool.pictures[int(rng.integers(len(pool.pictures)))]
+        view = pool.images[int(rng.integers(len(pool.images)))]
         sentences = pool.texts.sentence[[asks[row].text for row in rows]]
         left = network.joint_text(network.drop(sentences))
         right = network.joint_image(network.drop(view.image[docs]))
@@ -496,8 +496,8 @@ def train_network(
             pool,
             np.array([ask.text for ask in batch]),
             docs,
-            *draw_views(docs.shape, np.array([ask.of_pictures for ask in batch]), rng),
-            view=int(rng.integers(len(pool.pictures))),
+            *draw_views(docs.shape, np.array([ask.of_images for ask in batch]), rng),
+            view=int(rng.integers(len(pool.images))),
             hide=lambda places, nothing: hide_some(places, nothing, recipe.hidden, rng),
         )
         # Softmax does not care where a list's scores lie; the second part keeps them about 0.
@@ -526,20 +526,20 @@ def calibrate(
 ) -> tuple[float, float]:
     """Make the sigmoid of a logit the probability of relevance; return the slope and the offset.
 
-    Logistic regression on the candidates of some train queries, each shown as text, as picture and
+    Logistic regression on the candidates of some train queries, each shown as text, as image and
     as both: one slope and one offset for all three, which then go into the network's last weights.
     The order of documents stays as it is.
     """
     from sklearn.linear_model import LogisticRegression
 
-    asks = [ask for ask in asks if not ask.of_pictures]
+    asks = [ask for ask in asks if not ask.of_images]
     logits, answers = [], []
     with torch.inference_mode():
         for k in rng.permutation(len(asks))[:n_asks]:
             ask = asks[k]
             docs = np.concatenate([ask.relevant, ask.hard])[None]
-            for text, picture in ((True, False), (False, True), (True, True)):
-                shown = (np.full(docs.shape, text), np.full(docs.shape, picture))
+            for text, image in ((True, False), (False, True), (True, True)):
+                shown = (np.full(docs.shape, text), np.full(docs.shape, image))
                 logits.append(pair_logits(network, pool, np.array([ask.text]), docs, *shown)[0])
                 answers.append(np.arange(docs.size) < len(ask.relevant))
     x = torch.cat(logits).double().numpy()

@@ -79,7 +79,7 @@ def mmgap(
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image_file(tmp_path: Path) -> Path:
     """A small PNG, red on the left and blue on the right."""
     from PIL import Image
 

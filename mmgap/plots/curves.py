@@ -205,14 +205,16 @@ def _x_axis(bottom: Sequence[Axes], settings: np.ndarray, steps: Steps, n_panel:
         if steps == "log":
             axes.set_xscale("log")
             kept: list[float] = []
-            wide = settings if len(settings) <= 12 else np.intersect1d(settings, _ROUND)
-            for value in wide:  # labels that would touch are left out
+            short = [value for value in settings if float(f"{value:.4g}") == value]
+            for value in short if len(short) <= 12 else np.intersect1d(short, _ROUND):
+                # labels that would touch are left out
                 if not kept or value >= 1.25 * kept[-1]:
                     kept.append(float(value))
         else:
             axes.set_xscale("symlog", linthresh=10, linscale=0.6)
             every = [0.0, *_ROUND] if n_panel == 1 else [0, *_ROUND[3::3]]
             kept = [step for step in every if step <= settings.max()]
+        axes.autoscale(axis="x")  # margins of the new scale
         axes.xaxis.set_major_locator(FixedLocator(kept))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mmgap.errors import MmgapError
+from mmgap.evaluation import differs
 from mmgap.plots.palette import LEG, NEUTRAL, QUIET_COLOUR, SERIES, Mark, strategy_mark
 from mmgap.plots.panels import (
     PLAIN,
@@ -165,15 +165,14 @@ def leaderboard(
     *,
     panels: str | None = None,
     top: int | None = None,
-    alpha: float = 0.05,
     xlabel: str | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw each method's value with its interval, best first by its mean over the panels.
 
     ``table`` holds rows of :func:`mmgap.strategies.leaderboard`; ``top`` keeps so many methods
-    besides the legs. Filled: differs from the better single leg (vertical line), p after Holm below
-    ``alpha``. The pale bar reaches from the worst to the best order of tied documents.
+    besides the legs. Filled: differs significantly from the better single leg (vertical line). The
+    pale bar reaches from the worst to the best order of tied documents.
     """
     ties = ["optimistic", "pessimistic"]
     keys = ["method"] if panels is None else [panels, "method"]
@@ -191,7 +190,7 @@ def leaderboard(
         parts, height * (len(names) + 1) + 1.35, columns=len(parts), ax=ax, left=left + 0.15
     )
     for axes, part in zip(grid.axes, parts.values(), strict=True):
-        _draw_methods(axes, part.set_index("method"), names, alpha)
+        _draw_methods(axes, part.set_index("method"), names)
     grid.axes[0].set_yticks(range(len(names)), names, fontsize=small(), parse_math=False)
     grid.axes[0].set_ylim(len(names) - 0.4, -0.6)
     measure = " and ".join(dict.fromkeys(table["measure"]))
@@ -209,7 +208,7 @@ def leaderboard(
     return grid.figure
 
 
-def _draw_methods(axes: Axes, part: pd.DataFrame, names: list[str], alpha: float) -> None:
+def _draw_methods(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     legs = part[part["family"] == "leg"]
     if len(legs):
         axes.axvline(100 * legs["value"].max(), color=QUIET_COLOUR, linewidth=1.0, **PLAIN)
@@ -225,8 +224,7 @@ def _draw_methods(axes: Axes, part: pd.DataFrame, names: list[str], alpha: float
             pale: dict[str, Any] = {"color": QUIET_COLOUR, "alpha": 0.35, "lw": 5, **PLAIN}
             axes.plot([worst, lucky], [at, at], solid_capstyle="butt", **pale)
         axes.plot([low, high], [at, at], color=mark.colour, lw=1.2, **PLAIN)
-        p = float(row["p_holm"])
-        filled = row["family"] == "leg" or (np.isfinite(p) and p < alpha)
+        filled = row["family"] == "leg" or differs(float(row["p_holm"]))
         face = mark.colour if filled else "white"
         axes.plot([value], [at], mark.marker, ms=5, color=mark.colour, mfc=face, mew=1.2)
     rows_only(axes)

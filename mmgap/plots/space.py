@@ -112,17 +112,23 @@ def shared_space(
 ) -> Figure:
     """Draw texts and images as points, and documents as lines between their two points.
 
-    A mapping gives one panel per entry, two in a row. ``thumbnails`` maps document positions to
-    images to show beside their points, ``thumbnail_size`` inches, about 30 at most. ``n_lines``
-    documents, sampled at random, get a line; those with a thumbnail always do.
+    A mapping gives one panel per entry, two in a row, or three if there are five or more; panels
+    of principal components have one scale. ``thumbnails`` maps document positions to images to show
+    beside their points, ``thumbnail_size`` inches, about 12 at most. ``n_lines`` documents, sampled
+    at random, get a line; those with a thumbnail always do.
     """
     panels = projection if isinstance(projection, Mapping) else {"": projection}
-    columns = 1 if len(panels) == 1 else 2
-    inches = height or (0.7 if columns == 1 else 0.5) * new_figure().get_figwidth()
+    columns = 1 if len(panels) == 1 else 2 if len(panels) < 5 else 3
+    inches = height or (0.7 if columns == 1 else 1 / columns) * new_figure().get_figwidth()
     total = (-(-len(panels) // columns) * inches + 0.4) / scale()
     grid = Panels(panels, total, columns=columns, ax=ax, sharex=False, sharey=False)
     for axes, panel in zip(grid.axes, panels.values(), strict=True):
         draw_space(axes, panel, thumbnails or {}, n_lines, seed)
+    linear = [axes for axes in grid.axes if axes.get_aspect() != "auto"]
+    ends = np.array([[axes.get_xlim(), axes.get_ylim()] for axes in linear]).reshape(-1, 2, 2)
+    reach = np.array([-1, 1]) * np.ptp(ends, axis=2).max(initial=0) / 2
+    for axes, (x, y) in zip(linear, ends.mean(axis=2), strict=True):
+        axes.set(xlim=x + reach, ylim=y + reach)
     points = [handle(leg, mark, linestyle="none") for leg, mark in LEG.items()]
     pair = handle("one document", Mark(PAIR_COLOUR, "none"))
     grid.legend([*points, pair], "outside lower center")
@@ -213,7 +219,7 @@ def draw_space(
     axes.set(xticks=[], yticks=[])
     axes.margins(0.08 if thumbnails else 0.04)
     if panel.axis_names[0].startswith("PC"):
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_aspect("equal")
 
 
 def _place_thumbnails(

@@ -32,6 +32,7 @@ from mmgap.strategies.distributions import (
 )
 from mmgap.strategies.gap_report import GapReport, gap_report
 from mmgap.strategies.judge import Judged, judge, run_strategies
+from mmgap.strategies.labels import label_budget
 from mmgap.strategies.mixed_index import (
     MixedIndex,
     format_single_modality,
@@ -62,7 +63,6 @@ from mmgap.strategies.tables import (
     embedding_ms,
     format_leaderboard,
     format_two_stage_table,
-    label_budget,
     leaderboard,
     pareto_front,
     two_stage_table,

@@ -20,12 +20,20 @@ import numpy as np
 from mmgap.corpus.schema import LEGS
 from mmgap.encoders.catalog import find_model
 from mmgap.errors import EncoderError, MmgapError
-from mmgap.evaluation import Run, bootstrap_interval, evaluate, holm, randomisation_test
+from mmgap.evaluation import (
+    Run,
+    bootstrap_interval,
+    differs,
+    evaluate,
+    holm,
+    randomisation_test,
+)
 from mmgap.evaluation.measures import parse_measure
 from mmgap.index.vectors import Vectors
 from mmgap.rerankers.base import Reranker
-from mmgap.strategies.candidates import Pool, split_queries
+from mmgap.strategies.candidates import Pool
 from mmgap.strategies.judge import Judged, judge
+from mmgap.strategies.labels import JUDGED_DEPTH
 from mmgap.strategies.rerank import PairScorer, Rerank, View
 from mmgap.strategies.strategy import (
     BOTH_SCORES,
@@ -35,7 +43,7 @@ from mmgap.strategies.strategy import (
     FittedStrategy,
     Strategy,
 )
-from mmgap.strategies.tables import BUDGETS, JUDGED_DEPTH, break_even, label_budget
+from mmgap.strategies.tables import points_cell, value_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +73,11 @@ _READING = (
     "Brackets hold the 95 % CI of one number or one difference by itself. A corrected p counts how "
     "many methods were compared, and decides.",
     "Not significant does not mean equal: it means that these queries cannot tell.",
-    "In the table, differences are to the advised method; a star: p < 0.05, corrected for all "
+    "In the table, differences are to the advised method; a star: significant, corrected for all "
     "methods of that column.",
 )
 _LABELLED = EFFORTS.index("labelled calibration")
-_DRAWS = 50  # of labels, where it is tried out how many would help
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,6 @@ def advise(
     measure: str = "recall@10",
     by: str | None = "query_class",
     depths: Sequence[int] = DEPTHS,
-    embed_ms: float = 0.0,
-    n_folds: int = 5,
-    alpha: float = 0.05,
     cache: bool | str | Path = True,
 ) -> Advice:
     """Choose a merge on calibration queries; report it on test queries.
@@ -147,7 +152,7 @@ def advise(
     20 of one query leave out methods that need labels, None allows all judgments. ``lists_only``:
     scores cannot be looked up. ``methods``: None takes ``METHODS``; the legs and the plain merge
     (mean of raw scores, or RRF with ``lists_only``) are added. ``by``: metadata that divides the
-    queries. ``embed_ms``: the encoder's time, from :func:`embedding_ms`.
+    queries.
 
     The value on calibration queries is the largest of several and so a little too high; the one on
     test queries is not. Parts search the same documents, which is kinder than a new corpus.
@@ -156,8 +161,10 @@ def advise(
     >>> advice.method  # doctest: +SKIP
     'raw, mean'
     """
-    terms = _Terms(n_labels, lists_only, budget_ms, measure, alpha, embed_ms)
-    _refuse(depths, n_folds)
+    terms = _Terms(n_labels, lists_only, budget_ms, measure)
+    if not depths or any(depth < 2 or depth % 2 for depth in depths):
+        msg = f"depths are {tuple(depths)}; expected even numbers of at least 2"
+        raise MmgapError(msg)
     for vectors in (calibration, test):
         if vectors is not None:
             vectors.need_ranked()
@@ -169,7 +176,7 @@ def advise(
         scorer = PairScorer(calibration, reranker, cache=cache)
         strategies += _reranked(reranker, pool.legs, depths, lists_only=lists_only)
     judged = judge(
-        strategies, pool, folds=n_folds if fitted else None, reranker=scorer, measures=[measure]
+        strategies, pool, folds=_FOLDS if fitted else None, reranker=scorer, measures=[measure]
     )
     choice = Choice(_entries(judged, terms), terms, chance_values(calibration, measure))
     table = _choice_table(choice)
@@ -190,7 +197,7 @@ def advise(
         table,
         by_class,
         tuple(reasons),
-        tuple(_changes(choice, calibration, by_class, tried=reranker is not None)),
+        tuple(_changes(choice, by_class)),
         judged.failures,
         _warning(choice, calibration),
     )
@@ -200,7 +207,7 @@ def format_advice(advice: Advice, *, top: int | None = 10) -> pd.DataFrame:
     """Lay the table behind an advice out for reading, the best method first.
 
     ``top`` methods besides those that have a role and the best reranked one; None shows all. A
-    star: p < 0.05 after Holm.
+    star: significant after Holm.
     """
     table = advice.table
     if top is not None:
@@ -209,16 +216,13 @@ def format_advice(advice: Advice, *, top: int | None = 10) -> pd.DataFrame:
         table = table[has_role | best_reranked | ((~has_role).cumsum() <= top)]
 
     def cells(*names: str) -> list[str]:
-        return [
-            "" if np.isnan(at) else f"{100 * at:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            for at, low, high in table[list(names)].to_numpy()
-        ]
+        return [value_cell(*row) for row in table[list(names)].to_numpy()]
 
     def differences(start: str) -> list[str]:
         rows = table[[f"{start}difference", f"{start}p_holm"]].to_numpy()
         return [
-            "" if role == "advised" or np.isnan(at) else f"{100 * at:+.1f}{'*' if p < 0.05 else ''}"
-            for (at, p), role in zip(rows, table["role"], strict=True)
+            "" if role == "advised" else points_cell(*row)
+            for row, role in zip(rows, table["role"], strict=True)
         ]
 
     shown = table[["method", "role", "effort", "why_not"]].assign(
@@ -252,8 +256,6 @@ class _Terms:
     lists_only: bool = False
     budget_ms: float | None = None
     measure: str = "recall@10"
-    alpha: float = 0.05
-    embed_ms: float = 0.0
 
     def __post_init__(self) -> None:
         problem = ""
@@ -266,8 +268,6 @@ class _Terms:
             )
         elif self.n_labels is not None and self.n_labels < 0:
             problem = f"n_labels is {self.n_labels}; expected 0 or more, or None for all judgments"
-        elif not 0 < self.alpha < 1:
-            problem = f"alpha is {self.alpha}; expected a level between 0 and 1, e.g. 0.05"
         if problem:
             raise MmgapError(problem)
 
@@ -342,15 +342,6 @@ class _FewLabels(Strategy):
         return replace(Strategy.fit(replace(self, depth=JUDGED_DEPTH), few), strategy=self)
 
 
-def _refuse(depths: Sequence[int], n_folds: int) -> None:
-    if not depths or any(depth < 2 or depth % 2 for depth in depths):
-        msg = f"depths are {tuple(depths)}; expected even numbers of at least 2"
-        raise MmgapError(msg)
-    if n_folds < 2:
-        msg = f"n_folds is {n_folds}; expected 2 or more: one part is judged, others are fitted"
-        raise MmgapError(msg)
-
-
 def _chosen(pool: Pool, methods: Iterable[Strategy] | None, terms: _Terms) -> list[Strategy]:
     """Methods with different names that can run here, simple alternatives first."""
     from mmgap.strategies.catalogue import METHODS
@@ -394,7 +385,7 @@ def _reranked(
 
 
 def _entries(judged: Judged, terms: _Terms) -> list[Entry]:
-    costs = judged.costs(terms.embed_ms)
+    costs = judged.costs()
     vectors, legs = judged.vectors, judged.vectors.ranked_legs
     entries = []
     for at, (strategy, layers) in enumerate(zip(judged.strategies, judged.values, strict=True)):
@@ -443,8 +434,8 @@ class Choice:
         self.above_chance = True
         if chance is not None:
             lead = leg.values - chance
-            self.above_chance = bool(lead.mean() > 0 and randomisation_test(lead) < terms.alpha)
-        self.path = climb(self.allowed, terms.alpha) if self.above_chance else [leg]
+            self.above_chance = bool(lead.mean() > 0 and differs(randomisation_test(lead)))
+        self.path = climb(self.allowed) if self.above_chance else [leg]
         self.pick = self.path[-1]
         rest = [entry for entry in self.allowed if entry is not self.pick]
         self.next = best_of(rest) if rest else None
@@ -466,15 +457,13 @@ class Choice:
         return float(compared(higher, low)[1][higher.index(high)])
 
 
-def climb(
-    entries: Sequence[Entry], alpha: float, rows: np.ndarray | slice = slice(None)
-) -> list[Entry]:
+def climb(entries: Sequence[Entry], rows: np.ndarray | slice = slice(None)) -> list[Entry]:
     """Return the path from the least effort by significant steps alone; the last one is advised."""
     least = min(entry.effort for entry in entries)
     path = [best_of([entry for entry in entries if entry.effort == least], rows)]
     while higher := [entry for entry in entries if entry.effort > path[-1].effort]:
         gain, p = compared(higher, path[-1], rows)
-        better = [higher[at] for at in np.flatnonzero((gain > 0) & (p < alpha))]
+        better = [higher[at] for at in np.flatnonzero((gain > 0) & differs(p))]
         if not better:
             break
         least = min(entry.effort for entry in better)
@@ -569,7 +558,7 @@ def _class_table(choice: Choice, classes: Mapping[str, np.ndarray]) -> pd.DataFr
 
     rows = []
     for name, members in classes.items():
-        pick = climb(choice.allowed, choice.terms.alpha, members)[-1]
+        pick = climb(choice.allowed, members)[-1]
         p = np.nan
         if pick is not choice.pick:
             others = [entry for entry in choice.allowed if entry is not choice.pick]
@@ -628,7 +617,7 @@ def _reasons(choice: Choice, calibration: Vectors) -> list[str]:
     found = [
         f"{pick.name!r} ({EFFORTS[pick.effort]}) has {choice.terms.measure} {100 * pick.mean:.1f} "
         f"% [{100 * low:.1f}, {100 * high:.1f}] on {_pool_words(calibration, 'calibration')}, by "
-        f"which it was chosen; {judged}; {_ms_words(choice, pick)}."
+        f"which it was chosen; {judged}; {_ms_words(pick)}."
     ]
     if len(choice.legs) == 1:
         found.append("Only this leg holds documents, so there is nothing to merge.")
@@ -657,7 +646,7 @@ def _why(choice: Choice) -> list[str]:
         if simple is pick:
             continue
         low, high = sorted((simple, pick), key=lambda entry: entry.effort)
-        sure = "significant" if choice.step_p(low, high) < choice.terms.alpha else "not significant"
+        sure = "significant" if differs(choice.step_p(low, high)) else "not significant"
         barred = f", not allowed here: {simple.why_not}" if simple.why_not else ""
         found.append(
             f"Against the simple alternative {simple.name!r} ({100 * simple.mean:.1f} %{barred}): "
@@ -686,21 +675,14 @@ def _why(choice: Choice) -> list[str]:
 
 
 def _ties(choice: Choice) -> list[str]:
-    leg, pick, found = choice.simple[0], choice.pick, []
-    _, optimistic, pessimistic, tied = pick.layers.mean(axis=1)
-    if max(tied, optimistic - pessimistic) > 0.1:
-        found.append(
-            f"Ties: for {100 * tied:.0f} % of the queries the cut-off falls inside tied documents; "
-            f"by their order the value lies between {100 * pessimistic:.1f} % and "
-            f"{100 * optimistic:.1f} %. Values here are means over these orders."
-        )
-    # A leg is not held against itself.
-    if pick.effort > 0 and optimistic > leg.mean + 1e-9 and pick.mean <= leg.mean + 1e-9:
-        found.append(
-            f"Ties: only a lucky order of them ({100 * optimistic:.1f} %) is above {leg.name!r} "
-            f"({100 * leg.mean:.1f} %)."
-        )
-    return found
+    _, optimistic, pessimistic, tied = choice.pick.layers.mean(axis=1)
+    if max(tied, optimistic - pessimistic) <= 0.1:
+        return []
+    return [
+        f"Ties: for {100 * tied:.0f} % of the queries the cut-off falls inside tied documents; "
+        f"by their order the value lies between {100 * pessimistic:.1f} % and "
+        f"{100 * optimistic:.1f} %. Values here are means over these orders."
+    ]
 
 
 def _test_words(choice: Choice, test: Vectors, found: pd.DataFrame) -> list[str]:
@@ -714,242 +696,82 @@ def _test_words(choice: Choice, test: Vectors, found: pd.DataFrame) -> list[str]
     for row in rows.drop(choice.pick.name).reset_index().to_dict("records"):
         # The table holds the other minus the advised one; words say it the other way round.
         low, high = -row["test_difference_high"], -row["test_difference_low"]
-        p = row["test_p_holm"]
         words.append(
             f"There, against {row['method']!r}: {-100 * row['test_difference']:+.1f} points "
-            f"[{100 * low:+.1f}, {100 * high:+.1f}], corrected {_p_words(p)}."
+            f"[{100 * low:+.1f}, {100 * high:+.1f}], corrected "
+            f"{_p_words(row['test_p_holm'])}."
         )
-        words[-1] += _agreement(choice, row["method"], -row["test_difference"], p)
     return words
-
-
-def _agreement(choice: Choice, name: str, gain: float, p: float) -> str:
-    """Say where test queries and the choice disagree: a lead that is not there, or another one."""
-    (other,) = [entry for entry in choice.entries if entry.name == name]
-    alpha = choice.terms.alpha
-    said = float((choice.pick.values - other.values).mean())
-    sure = said > 0 and randomisation_test(choice.pick.values - other.values) < alpha
-    if gain < 0 and p < alpha and not other.why_not:
-        if sure:
-            return " It is the better one there, against what the calibration queries said."
-        return (
-            " It is the better one there, which the calibration queries could not show; more of "
-            "them would help."
-        )
-    if sure and not (gain > 0 and p < alpha):
-        return f" The {100 * said:+.1f} points of the calibration queries are not confirmed there."
-    return ""
 
 
 # --- what would change it, in sentences ----------------------------------------------------------
 
 
-def _changes(
-    choice: Choice, calibration: Vectors, by_class: pd.DataFrame, *, tried: bool
-) -> list[str]:
-    return [
-        *_next_words(choice),
-        *_label_words(choice, calibration),
-        *_list_words(choice),
-        *_budget_words(choice),
-        *_rerank_words(choice, tried),
-        *_leg_words(choice),
-        *_class_words(choice, by_class),
-    ]
-
-
-def _next_words(choice: Choice) -> list[str]:
-    if choice.next is None:
-        return []
-    gain = choice.next.values - choice.pick.values
-    found = (
-        f"The next best is {choice.next.name!r} ({EFFORTS[choice.next.effort]}): "
-        f"{_gap_words(choice.next, choice.pick)} against the advice."
-    )
-    if choice.next.effort <= choice.pick.effort or gain.mean() <= TOLERANCE:
-        return [found]
-    rivals = [entry for entry in choice.allowed if entry.effort > choice.pick.effort]
-    needed = _queries_needed(gain, _strictest(rivals, choice.next, choice.terms.alpha))
-    if needed > len(gain):
-        step = 10 ** max(0, int(np.floor(np.log10(needed))) - 1)  # of two digits
-        found += (
-            " If that is the true difference, about "
-            f"{int(np.ceil(needed / step) * step):,} queries would make it significant in four of "
-            f"five cases; there are {len(gain):,}."
-        )
-    return [found]
-
-
-def _strictest(rivals: Sequence[Entry], entry: Entry, alpha: float) -> float:
-    """Level that one p-value must pass before correction: Holm's first step, and Bonferroni."""
-    efforts = [rival.effort for rival in rivals]
-    return alpha / len({*efforts}) / efforts.count(entry.effort)
-
-
-def _queries_needed(gain: np.ndarray, alpha: float) -> float:
-    """Return how many queries show such a mean gain with a power of 80 %, by the normal law."""
-    from scipy.stats import norm
-
-    quantiles = norm.isf(alpha / 2) + norm.isf(0.2)
-    return float((quantiles * gain.std(ddof=1) / gain.mean()) ** 2)
-
-
-def _label_words(choice: Choice, calibration: Vectors) -> list[str]:
-    if len(choice.legs) < 2:
-        return []
-    # Whatever labels are fitted on, the other terms stay.
-    labelled = [each for each in choice.entries if each.effort == _LABELLED]
-    barred = {replace(choice.terms, n_labels=None).obstacle(each) for each in labelled}
-    if labelled and "" not in barred:
-        reasons = " or ".join(sorted(barred)).replace("too slow", "is too slow")
-        return [f"Labels would not change it: every method that learns from them {reasons}."]
-    if choice.pick.effort == _LABELLED:
-        free = [each for each in choice.allowed if each.effort < choice.pick.effort]
-        best = climb(free, choice.terms.alpha)[-1]
-        return [
-            f"Without labels {best.name!r} would be advised: {_gap_words(best, choice.pick)}, "
-            f"{_step_words(choice, best, choice.pick)}."
-        ]
-    learnable = parse_measure(choice.terms.measure)[0] in ("recall", "ndcg")
-    if choice.pick.about.rerank is None and learnable:
-        return [_labels_needed(choice, calibration)]
-    return []
-
-
-def _labels_needed(choice: Choice, calibration: Vectors) -> str:
-    """Say from how many labelled pairs calibrated fusion is better than the advised method."""
-    table = label_budget(
-        *split_queries(calibration),
-        budgets=BUDGETS,
-        n_draws=_DRAWS,
-        measure=choice.terms.measure,
-        references=[choice.pick.about],
-    )
-    mark = float(table.loc[table["n_labels"].isna(), "value"].iloc[0])
-    # Fewer are not allowed anywhere: they would not last for one query.
-    curve = table[table["n_labels"] >= LEAST_LABELS]
-    if curve.empty:
-        return "Too few pairs could be labelled here to say what labels would bring."
-    most = int(curve["n_labels"].max())
-    # Better from here on, not by luck at one number in between.
-    sure = _from_here_on(curve, curve["draw_low"] > mark + TOLERANCE)
-    likely = _from_here_on(curve, curve["value"] > mark + TOLERANCE)
-    best = curve.sort_values("value", kind="stable").iloc[-1]
-    where = (
-        f"on half of the calibration queries, where the advice has {100 * mark:.1f} %, fusion "
-        f"calibrated on the other half has at best {100 * best['value']:.1f} %, with "
-        f"{int(best['n_labels']):,} labelled pairs"
-    )
-    if likely is None:
-        return f"Labels: {where}; it is not reliably better with any number up to {most:,}."
-    in_most = "at no number in 95 % of them" if sure is None else f"from {sure:,} in 95 % of them"
-    return (
-        f"Labels: {where}; it is better from {likely:,} on, by the mean over {_DRAWS} draws of the "
-        f"pairs, {in_most}."
-    )
-
-
-def _from_here_on(curve: pd.DataFrame, better: pd.Series) -> int | None:
-    """Smallest number of labels from which one way of calibrating is better at all larger ones."""
+def _changes(choice: Choice, by_class: pd.DataFrame) -> list[str]:
     found = []
-    for _, part in curve.assign(better=better).groupby("method", sort=False):
-        part = part.sort_values("n_labels", ascending=False)
-        found += part.loc[part["better"].cummin(), "n_labels"].astype(int).tolist()
-    return min(found, default=None)
+    if choice.next is not None:
+        found.append(
+            f"The next best is {choice.next.name!r} ({EFFORTS[choice.next.effort]}): "
+            f"{_gap_words(choice.next, choice.pick)} against the advice."
+        )
+    terms = choice.terms
+    if len(choice.legs) > 1:
+        if choice.pick.effort == _LABELLED:
+            found += _other_terms(choice, "Without labels", replace(terms, n_labels=0))
+        elif terms.too_few_labels:
+            found += _other_terms(
+                choice, "With all these judgments as labels", replace(terms, n_labels=None)
+            )
+    if terms.lists_only:
+        found += _other_terms(
+            choice, "With the other leg's scores looked up", replace(terms, lists_only=False)
+        )
+    if terms.budget_ms is not None:
+        found += _other_terms(choice, "With a larger budget", replace(terms, budget_ms=None))
+    return [*found, _rerank_words(choice), *_class_words(by_class)]
 
 
-def _list_words(choice: Choice) -> list[str]:
-    if not choice.terms.lists_only:
+def _other_terms(choice: Choice, start: str, terms: _Terms) -> list[str]:
+    """Say what the same rule advises where more, or less, is allowed."""
+    if not choice.above_chance:
         return []
-    kept = [each for each in choice.entries if each.why_not in ("", NO_LOOKUP)]
-    best = climb(kept, choice.terms.alpha)[-1]
-    if best is choice.pick or best.why_not == "":
-        return ["Looking up the other leg's scores would not change the advice."]
+    best = climb([each for each in choice.entries if not terms.obstacle(each)])[-1]
+    if best is choice.pick:
+        return [f"{start} the advice would be the same."]
+    p = _p_words(float(randomisation_test(best.values - choice.pick.values)))
     return [
-        f"If the other leg's scores could be looked up, {best.name!r} would be advised: "
-        f"{_gap_words(best, choice.pick)}, {_plain_p(best, choice.pick)}."
+        f"{start} {best.name!r} would be advised ({best.ms:.3g} ms per query): "
+        f"{_gap_words(best, choice.pick)}, {p}."
     ]
 
 
-def _budget_words(choice: Choice) -> list[str]:
-    if choice.terms.budget_ms is None:
-        return []
-    unlimited = replace(choice.terms, budget_ms=None)
-    kept = [each for each in choice.entries if not unlimited.obstacle(each)]
-    best = climb(kept, unlimited.alpha)[-1]
-    if best is choice.pick or best.why_not == "":
-        return ["A larger budget would not change the advice."]
-    return [
-        f"With a budget of {best.ms:.3g} ms per query {best.name!r} would be advised: "
-        f"{_gap_words(best, choice.pick)}, {_plain_p(best, choice.pick)}."
-    ]
-
-
-def _rerank_words(choice: Choice, tried: bool) -> list[str]:
-    import pandas as pd
-
+def _rerank_words(choice: Choice) -> str:
+    """Say from how many ms reranking pays, tested as in the choice but without its budget."""
     reranked = [entry for entry in choice.entries if entry.about.rerank is not None]
-    if not tried or not reranked:
-        return ["No reranker was tried; give one to learn from how many ms it pays."]
+    if not reranked:
+        return "No reranker was tried; give one to learn from how many ms it pays."
     own = [entry for entry in choice.allowed if entry.about.rerank is None]
-    base = choice.pick if choice.pick in own else climb(own, choice.terms.alpha)[-1]
-    # As in the choice, but for the budget: an expensive reranker is what the reader asks about.
+    base = choice.pick if choice.pick in own else climb(own)[-1]
     rivals = [entry for entry in choice.allowed if entry.effort > base.effort]
     rivals += [entry for entry in reranked if entry.why_not]
-    raw = randomisation_test(np.stack([each.values - base.values for each in rivals], axis=1))
-    corrected = compared(rivals, base)[1]
-    p = {each.name: both for each, *both in zip(rivals, raw, corrected, strict=True)}
-    kept = [base, *reranked]
-    gains = np.stack([each.values - base.values for each in kept], axis=1)
-    low, high = bootstrap_interval(gains, rng=np.random.default_rng(0))
-    costs = {
-        "strategy": [each.name for each in kept],
-        "against": base.name,
-        "reranked": [each is not base for each in kept],
-        "ms_per_query": [each.ms for each in kept],
-        "difference": gains.mean(axis=0),
-        "difference_low": low,
-        "difference_high": high,
-    }
-    pays = break_even(pd.DataFrame(costs))
-    sure = [each.name for each in reranked if p[each.name][1] < choice.terms.alpha]
-    pays = pays[pays["strategy"].isin(sure) & (pays["gain"] > 0)]
-    if pays.empty:
-        best = best_of(reranked)
-        return [
-            f"Reranking does not pay at any depth tried, as far as these queries can tell: at best "
-            f"{best.name!r}, {_gap_words(best, base)} against {base.name!r}, "
-            f"{_p_words(*p[best.name])}; {_ms_words(choice, best)}."
-        ]
-    row = pays.iloc[0]
+    gains, corrected = compared(rivals, base)
+    p = {entry.name: own_p for entry, own_p in zip(rivals, corrected, strict=True)}
+    gain = {entry.name: own_gain for entry, own_gain in zip(rivals, gains, strict=True)}
+    sure = [each for each in reranked if gain[each.name] > 0 and differs(p[each.name])]
+    best = min(sure, key=lambda entry: entry.ms) if sure else best_of(reranked)
     words = (
-        f"Reranking pays from {row['pays_from']:.3g} ms per query: {row['strategy']!r}, "
-        f"{100 * row['gain']:+.1f} points [{100 * row['gain_low']:+.1f}, "
-        f"{100 * row['gain_high']:+.1f}], {_p_words(*p[row['strategy']])}, against {base.name!r} "
-        f"({base.ms:.3g} ms)"
+        f"{best.name!r}, {_gap_words(best, base)} against {base.name!r} ({base.ms:.3g} ms), "
+        f"corrected {_p_words(p[best.name])}"
     )
-    budget = choice.terms.budget_ms
-    if budget is not None and row["pays_from"] > budget:
-        words += f"; the budget is {budget:g} ms"
-    return [f"{words}."]
+    if sure:
+        return f"Reranking pays from {best.ms:.3g} ms per query: {words}."
+    return (
+        "Reranking does not pay at any depth tried, as far as these queries can tell: at best "
+        f"{words}; {_ms_words(best)}."
+    )
 
 
-def _leg_words(choice: Choice) -> list[str]:
-    if len(choice.legs) < 2:
-        return []
-    strong = choice.simple[0]
-    (weak,) = [leg for leg in choice.legs if leg is not strong]
-    p = float(randomisation_test(strong.values - weak.values))
-    if p >= choice.terms.alpha:
-        return []
-    return [
-        f"The weak leg is the {weak.name} ({100 * weak.mean:.1f} % alone against "
-        f"{100 * strong.mean:.1f} %, {_p_words(p)}): an encoder or contents that make it better "
-        "change what it can add."
-    ]
-
-
-def _class_words(choice: Choice, by_class: pd.DataFrame) -> list[str]:
+def _class_words(by_class: pd.DataFrame) -> list[str]:
     p = by_class["p_holm"].to_numpy(dtype=float, copy=True)
     tested = ~np.isnan(p)
     p[tested] = holm(p[tested])  # over the classes too
@@ -960,7 +782,7 @@ def _class_words(choice: Choice, by_class: pd.DataFrame) -> list[str]:
         f"{100 * row['value_of_advised']:.1f} %, corrected {_p_words(each)}, if they can "
         "be told from the others before the search."
         for row, each, gain in zip(by_class.to_dict("records"), p, gains, strict=True)
-        if gain and each < choice.terms.alpha
+        if gain and differs(each)
     ]
 
 
@@ -985,10 +807,6 @@ def _p_words(p: float, corrected: float | None = None) -> str:
     return words if corrected is None else f"{words}, corrected {_p_words(corrected)}"
 
 
-def _plain_p(entry: Entry, other: Entry) -> str:
-    return _p_words(float(randomisation_test(entry.values - other.values)))
-
-
 def _step_words(choice: Choice, low: Entry, high: Entry) -> str:
     """Write p of a step from less effort to more, as it is and as the choice corrects it.
 
@@ -998,9 +816,8 @@ def _step_words(choice: Choice, low: Entry, high: Entry) -> str:
     return _p_words(p, None if high.why_not or low.why_not else choice.step_p(low, high))
 
 
-def _ms_words(choice: Choice, entry: Entry) -> str:
-    held = "with" if choice.terms.embed_ms else "without"
-    return f"{entry.ms:.3g} ms per query, measured here {held} the encoder's time"
+def _ms_words(entry: Entry) -> str:
+    return f"{entry.ms:.3g} ms per query, measured here without the encoder's time"
 
 
 def _pool_words(vectors: Vectors, split: str) -> str:

@@ -200,11 +200,6 @@ class Pool:
         """Which document is relevant to which query: bool (n_query, n_doc)."""
         return relevance(self.vectors) if self._relevant is None else self._relevant
 
-    @property
-    def candidate_relevance(self) -> np.ndarray:
-        """Which of ``candidates`` is relevant."""
-        return self.relevance_of(self.candidates.documents)
-
     def relevance_of(self, documents: np.ndarray) -> np.ndarray:
         """Whether each of these documents (positions, -1 for none) is relevant to its query."""
         found = np.take_along_axis(self.relevant, np.maximum(documents, 0), axis=1)

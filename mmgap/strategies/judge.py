@@ -169,20 +169,13 @@ def judge(
     """
     cut_off = deepest_cut_off(measures)
     asked = [strategy.at_least(cut_off) for strategy in strategies]
-    names = [strategy.name for strategy in asked]
-    if not names or len(set(names)) < len(names):
-        msg = (
-            f"strategies need different names to be told apart, and there must be one; got {names}"
-        )
-        raise MmgapError(msg)
+    _refuse_repeated([strategy.name for strategy in asked])
     if folds is not None and calibration is not None:
         msg = "folds are made of the queries that are judged; leave calibration out, or folds"
         raise MmgapError(msg)
     pool = Pool.of(test, _depth(asked))
-    bank = None if calibration is None else Pool.of(calibration, _depth(asked))
-    scorer = reranker if isinstance(reranker, PairScorer) else None
-    if reranker is not None and scorer is None and any(strategy.rerank for strategy in asked):
-        scorer = PairScorer(pool.vectors, reranker)  # type: ignore[arg-type]
+    known = None if calibration is None else Pool.of(calibration, _depth(asked))
+    scorer = _scorer(reranker, pool.vectors)
     parts = _parts(pool, folds) if folds is not None else None
     costed, failures = {}, {}
     for strategy in asked:
@@ -194,7 +187,7 @@ def judge(
             if parts is not None and _needs_parts(strategy):
                 costed[strategy.name] = _cross_fitted(strategy, pool, parts, scorer)
             else:
-                fitted = strategy.fit(bank if parts is None else pool)
+                fitted = strategy.fit(known if parts is None else pool)
                 costed[strategy.name] = fitted.run(pool, scorer)
         except EncoderError:  # the reranker failed, which is not the strategy's fault
             raise
@@ -236,9 +229,7 @@ def run_strategies(
     """
     _refuse_repeated([strategy.name for strategy in strategies])
     asked = [strategy.at_least(cut_off) for strategy in strategies]
-    scorer = reranker if isinstance(reranker, PairScorer) else None
-    if reranker is not None and scorer is None:
-        scorer = PairScorer(vectors, reranker, cache=cache)  # type: ignore[arg-type]
+    scorer = _scorer(reranker, vectors, cache)
     pool = Pool.of(vectors, _depth(asked))
     kept = [strategy for strategy in asked if {*strategy.legs} <= {*pool.legs}]
     left_out = [strategy.name for strategy in asked if strategy not in kept]
@@ -256,8 +247,8 @@ def run_strategies(
         warnings.warn(msg, MissingLegWarning, stacklevel=2)
     for strategy in kept:
         strategy.refuse_obstacle(vectors, pool.legs, scorer)
-    bank = None if calibration is None else Pool.of(calibration, _depth(kept))
-    return [strategy.fit(bank).run(pool, scorer).run for strategy in kept]
+    known = None if calibration is None else Pool.of(calibration, _depth(kept))
+    return [strategy.fit(known).run(pool, scorer).run for strategy in kept]
 
 
 def deepest_cut_off(measures: Iterable[str]) -> int:
@@ -292,6 +283,14 @@ def _refuse_repeated(names: Sequence[str]) -> None:
             f"strategies need different names to be told apart in tables, one at least; got {names}"
         )
         raise MmgapError(msg)
+
+
+def _scorer(
+    reranker: Reranker | PairScorer | None, vectors: Vectors, cache: bool | str | Path = True
+) -> PairScorer | None:
+    if reranker is None or isinstance(reranker, PairScorer):
+        return reranker
+    return PairScorer(vectors, reranker, cache=cache)
 
 
 def _depth(strategies: Sequence[Strategy]) -> int | None:

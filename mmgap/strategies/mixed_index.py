@@ -24,7 +24,7 @@ from mmgap.errors import MmgapError
 from mmgap.evaluation import Run, bootstrap_interval, recall, tied_at
 from mmgap.evaluation.measures import OverTies, TieGroups
 from mmgap.index.vectors import Leg, Vectors, unit_norm
-from mmgap.strategies.candidates import Pool, take_queries
+from mmgap.strategies.candidates import DEPTH, Pool, take_queries
 from mmgap.strategies.distributions import need_both_legs, relevance
 from mmgap.strategies.strategy import TOLERANCE, Strategy
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 ANSWERS = {"text": "T", "image": "I"}
 """By direction the ``query_class`` of queries whose answer is in that modality."""
 
-FORMS = ("text", "image", "both")
-"""What a document of a mixed corpus can be."""
+KS = (1, 5, 10)
+"""Cut-offs of the single-modality-answer test."""
 
 ORDERS = ("expected", "optimistic", "pessimistic")
 """Of tied entries."""
@@ -50,15 +50,13 @@ def judge_entries(
     scores: Mapping[str, np.ndarray],
     relevant: Mapping[str, np.ndarray],
     k: int = 10,
-    *,
-    tolerance: float = TOLERANCE,
 ) -> pd.DataFrame:
     """Merge the entries of all legs by score and judge the first k of each query.
 
     One row a query: ``expected``, ``optimistic`` and ``pessimistic`` recall@k (NaN where nothing is
     relevant; relevant entries without a score count as not found); ``tied``, whether the cut-off is
     inside of ties; ``fraction <leg>``, the expected fraction of each leg among the first k (NaN
-    where there is no entry). Scores closer than ``tolerance`` are tied.
+    where there is no entry).
 
     The image takes the first rank, the text and another image tie for the second.
 
@@ -82,7 +80,7 @@ def judge_entries(
     if k < 1:
         msg = f"k must be at least 1; got {k}"
         raise MmgapError(msg)
-    groups, columns, of_leg, n_there = _first_ranks(scores, k, tolerance)
+    groups, columns, of_leg, n_there = _first_ranks(scores, k)
     good = np.concatenate([np.asarray(relevant[leg], dtype=bool) for leg in scores], axis=1)
     n_relevant = good.sum(axis=1)
     gains = np.take_along_axis(good, columns, axis=1)
@@ -191,7 +189,7 @@ class MixedIndex:
         """Build the index; ``query_class`` keeps the test queries of that class."""
         need_both_legs(calibration)
         if query_class is not None:
-            test = _asked(test, leg, {leg: query_class})
+            test = _asked(test, leg, query_class)
         entries = one_entry_per_modality(test, leg)
         shapes = {name: (len(test.queries), len(entries.legs[name].positions)) for name in LEGS}
         hidden = {name: np.zeros(shape, dtype=bool) for name, shape in shapes.items()}
@@ -265,31 +263,27 @@ def single_modality_table(
     strategies: Iterable[Strategy] | None = None,
     *,
     directions: Sequence[str] | None = None,
-    ks: Sequence[int] = (1, 5, 10),
-    classes: Mapping[str, str] | None = None,
-    rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
     """Judge strategies on one index of texts and images, in both directions.
 
     Strategies (by default :func:`single_modality_strategies`) are fitted once for all directions,
     on whole lists of calibration queries; references hold all scores but those of relevant pairs.
-    ``classes`` says by direction which ``query_class`` is asked; by default ``ANSWERS``, or all
-    queries where the corpus has no such class. Where captions are both queries and texts only the
-    direction "image" is asked.
+    A direction asks the queries of its class in ``ANSWERS``, or all where the corpus has no such
+    class. Where captions are both queries and texts only the direction "image" is asked.
 
-    One row a strategy, direction and measure (``recall@k``, and ``text_fraction@k`` at the largest
-    k): ``value`` with its 95 % bootstrap CI, ``optimistic``, ``pessimistic``, ``n``.
+    One row a strategy, direction and measure (``recall@k`` for ``KS``, ``text_fraction@10``):
+    ``value`` with its 95 % bootstrap CI, ``optimistic``, ``pessimistic``, ``n``.
     ``table.attrs["failures"]`` says what could not be fitted, and why.
     """
     import pandas as pd
 
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = np.random.default_rng(0)
     chosen = single_modality_strategies() if strategies is None else list(strategies)
     if directions is None:
         directions = [leg for leg in LEGS if leg not in test.holes]
     reference = Pool(one_entry_per_modality(calibration), depth=None, unmatched_reference=True)
     pools = {
-        answer: Pool(one_entry_per_modality(_asked(test, answer, classes), answer), depth=None)
+        answer: Pool(one_entry_per_modality(_asked(test, answer), answer), depth=None)
         for answer in directions
     }
     rows: list[dict[str, object]] = []
@@ -303,7 +297,7 @@ def single_modality_table(
             failures[strategy.name] = str(error)
             continue
         for answer, pool in pools.items():
-            found = _measured(ranked[answer], pool, ks)
+            found = _measured(ranked[answer], pool)
             expected = np.column_stack([over["expected"] for over in found.values()])
             low, high = bootstrap_interval(expected, rng=rng)
             rows += [
@@ -438,28 +432,21 @@ def rank_mixed_documents(
     test: Vectors,
     calibration: Vectors | None = None,
     *,
-    name: str = "mixed",
-    text_weight: float = 0.5,
-    depth: int = 100,
     rng: np.random.Generator | None = None,
 ) -> Run:
     """Keep of each document its text, its image or both, give it one vector, and rank by cosine.
 
     The setting of GR-CLIP (Li et al., arXiv 2507.19054): forms are drawn once, a third each. With
     ``calibration`` queries lose the mean of its queries, texts and images those of its texts and
-    images, and a document of both forms the means in its own mixture. ``text_weight`` is that of
-    the text in a document of both. Levels cannot be compared with MixBench, whose documents are
-    others, only what centring changes.
+    images, and a document of both forms, the mean of both vectors, the mean of both means. Levels
+    cannot be compared with MixBench, whose documents are others, only what centring changes.
 
     >>> import mmgap as mg
     >>> pairs = mg.load_features(np.eye(3), np.eye(3), queries=np.eye(3), name="three")
-    >>> rank_mixed_documents(mg.embed(pairs), depth=1).indices.tolist()
-    [[0], [1], [2]]
+    >>> rank_mixed_documents(mg.embed(pairs)).indices[:, 0].tolist()
+    [0, 1, 2]
     """
     n = len(test.corpus.documents)
-    if not 0 <= text_weight <= 1:
-        msg = f"text_weight is {text_weight}; expected a number from 0 to 1"
-        raise MmgapError(msg)
     for vectors in (test,) if calibration is None else (test, calibration):
         need_both_legs(vectors)
         vectors.need_ranked()
@@ -470,8 +457,8 @@ def rank_mixed_documents(
             f"{test.corpus.name!r} lack {' and '.join(lacking)}. Select those with both"
         )
         raise MmgapError(msg)
-    forms = (rng or np.random.default_rng(0)).permutation(np.arange(n) % len(FORMS))
-    weight = np.choose(forms, [1.0, 0.0, text_weight])[:, None]
+    forms = (rng or np.random.default_rng(0)).permutation(np.arange(n) % 3)
+    weight = np.choose(forms, [1.0, 0.0, 0.5])[:, None]
     sides = _roles(test)
     if calibration is not None:
         sides = {
@@ -480,9 +467,9 @@ def rank_mixed_documents(
     documents = weight * sides["text"] + (1 - weight) * sides["image"]
     # Products of equal vectors may round differently, which would hide a tie.
     scores = np.round(unit_norm(sides["query"]) @ unit_norm(documents).T, 12)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
     ids = test.corpus.query_ids, test.corpus.doc_ids
-    return Run.from_scores(name, *ids, order, np.take_along_axis(scores, order, axis=1))
+    return Run.from_scores("mixed", *ids, order, np.take_along_axis(scores, order, axis=1))
 
 
 def rescale_legs(
@@ -533,13 +520,13 @@ def count_occurrences(scores: np.ndarray, k: int = 10) -> np.ndarray:
     return np.bincount(order[there], minlength=scores.shape[1])
 
 
-def _asked(vectors: Vectors, answer: str, classes: Mapping[str, str] | None) -> Vectors:
-    """Return the vectors with the queries that are asked in a direction."""
+def _asked(vectors: Vectors, answer: str, wanted: str | None = None) -> Vectors:
+    """Return the vectors with the queries of the direction's class, or of the wanted one."""
     corpus = vectors.corpus
     names = [query.metadata.get("query_class") for query in corpus.queries]
-    if classes is None and not {*ANSWERS.values()} & {*names}:
+    if wanted is None and not {*ANSWERS.values()} & {*names}:
         return vectors
-    wanted = (ANSWERS if classes is None else classes).get(answer)
+    wanted = wanted or ANSWERS[answer]
     rows = np.flatnonzero([name == wanted for name in names])
     if not len(rows):
         msg = (
@@ -550,22 +537,22 @@ def _asked(vectors: Vectors, answer: str, classes: Mapping[str, str] | None) -> 
     return take_queries(vectors, rows)
 
 
-def _measured(scores: np.ndarray, pool: Pool, ks: Sequence[int]) -> dict[str, pd.DataFrame]:
+def _measured(scores: np.ndarray, pool: Pool) -> dict[str, pd.DataFrame]:
     """Recall at every cut-off, and the fraction of texts at the largest, over orders of ties."""
     import pandas as pd
 
     legs = np.array_split(np.arange(pool.shape[1]), len(LEGS))
     sides = {leg: scores[:, columns] for leg, columns in zip(LEGS, legs, strict=True)}
     good = {leg: pool.relevant[:, columns] for leg, columns in zip(LEGS, legs, strict=True)}
-    found = {f"recall@{k}": judge_entries(sides, good, k) for k in ks}
-    groups, columns, of_leg, n_there = _first_ranks(sides, max(ks), TOLERANCE)
-    texts = _fraction(groups, of_leg[columns] == LEGS.index("text"), n_there, max(ks))
-    found[f"text_fraction@{max(ks)}"] = pd.DataFrame(vars(texts))
+    found = {f"recall@{k}": judge_entries(sides, good, k) for k in KS}
+    groups, columns, of_leg, n_there = _first_ranks(sides, KS[-1])
+    texts = _fraction(groups, of_leg[columns] == LEGS.index("text"), n_there, KS[-1])
+    found[f"text_fraction@{KS[-1]}"] = pd.DataFrame(vars(texts))
     return found
 
 
 def _first_ranks(
-    scores: Mapping[str, np.ndarray], k: int, tolerance: float
+    scores: Mapping[str, np.ndarray], k: int
 ) -> tuple[TieGroups, np.ndarray, np.ndarray, np.ndarray]:
     """Rank the first k + 1 entries of each query and all that tie with the last of them.
 
@@ -578,14 +565,14 @@ def _first_ranks(
     there = np.isfinite(every)
     last = min(k, every.shape[1] - 1)
     least = -np.partition(-every, last, axis=1)[:, [last]]
-    kept = there & (every >= least - tolerance)
+    kept = there & (every >= least - TOLERANCE)
     width = max(1, int(kept.sum(axis=1).max(initial=0)))
     columns = np.argsort(~kept, axis=1, kind="stable")[:, :width]
     first = np.take_along_axis(np.where(kept, every, -np.inf), columns, axis=1)
     order = np.argsort(-first, axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, axis=1)
     first = np.take_along_axis(first, order, axis=1)
-    return TieGroups(first, tolerance), columns, of_leg, there.sum(axis=1)
+    return TieGroups(first, TOLERANCE), columns, of_leg, there.sum(axis=1)
 
 
 def _fraction(groups: TieGroups, of_leg: np.ndarray, n_there: np.ndarray, k: int) -> OverTies:

@@ -7,10 +7,8 @@ or both ``fused``. Each pair is scored once, whoever asks for it, and kept on di
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -325,10 +323,8 @@ class PairScorer:
     either, nor is an image that was skipped when embedding. ``cache`` is True for the user's cache
     folder (``MMGAP_CACHE``), a path, or False; scores are found again by the content of query and
     document and by the reranker's fingerprint, so also by another corpus that holds the same pair.
-    ``batch_size`` is the reranker's; ``chunk`` pairs are scored and then written to disk, which is
-    what a killed run loses at most (None: 4096 for a reranker that reads ahead, else 128).
-    ``image_side`` shrinks larger images to this longest side. ``n_new`` counts the calls made:
-    pairs that were neither in memory nor on disk.
+    ``batch_size`` is the reranker's; ``image_side`` shrinks larger images to this longest side.
+    ``n_new`` counts the calls made: pairs that were neither in memory nor on disk.
     """
 
     def __init__(
@@ -338,23 +334,18 @@ class PairScorer:
         *,
         cache: bool | str | Path = True,
         batch_size: int | None = None,
-        chunk: int | None = None,
         image_side: int | None = None,
-        progress: bool = False,
     ) -> None:
-        for name, value in (("chunk", chunk), ("image_side", image_side)):
-            if value is not None and value < 1:
-                msg = f"{name} is {value}; expected 1 or more, or None"
-                raise MmgapError(msg)
+        if image_side is not None and image_side < 1:
+            msg = f"image_side is {image_side}; expected 1 or more, or None"
+            raise MmgapError(msg)
         self.reranker, self.n_new = reranker, 0
-        self._corpus, self._progress = vectors.corpus, progress
-        self._chunk = chunk or (_QUICK_CHUNK if isinstance(reranker, ReadsAhead) else _CHUNK)
+        self._corpus = vectors.corpus
+        self._chunk = _QUICK_CHUNK if isinstance(reranker, ReadsAhead) else _CHUNK
         self._how: dict[str, Any] = {
             "cache": cache,
             "batch_size": batch_size,
-            "chunk": chunk,
             "image_side": image_side,
-            "progress": progress,
         }
         self._options = {} if batch_size is None else {"batch_size": batch_size}
         self._image_side = image_side
@@ -406,9 +397,8 @@ class PairScorer:
                 todo[shown] = missing, keys, found
         n_todo = sum(len(np.unique(keys[~found])) for _, keys, found in todo.values())
         self._store.check(n_todo)
-        with _bar(n_todo, show=self._progress) as advance:
-            for shown, (codes, keys, found) in todo.items():
-                self._score(shown, codes, keys, found, advance)
+        for shown, (codes, keys, found) in todo.items():
+            self._score(shown, codes, keys, found)
 
     def look_up(self, shown: str, mask: np.ndarray, documents: np.ndarray) -> np.ndarray:
         """Return the ``RECORD`` of each pair of the mask; zeros, and NaN as score, elsewhere."""
@@ -428,14 +418,7 @@ class PairScorer:
         order = np.argsort(codes, kind="stable")
         self._known[shown] = codes[order], np.concatenate([known_records, records])[order]
 
-    def _score(
-        self,
-        shown: str,
-        codes: np.ndarray,
-        keys: np.ndarray,
-        found: np.ndarray,
-        advance: Callable[[int], None],
-    ) -> None:
+    def _score(self, shown: str, codes: np.ndarray, keys: np.ndarray, found: np.ndarray) -> None:
         # Documents that share what is shown share the call, and so have the very same score: one
         # call each would let rounding order them.
         every_code, every_key = codes[~found], keys[~found]
@@ -484,7 +467,6 @@ class PairScorer:
             done = keys[chunk][in_order][at] == every_key
             self._remember(shown, every_code[done], records[in_order][at[done]])
             self.n_new += len(pairs)
-            advance(len(pairs))
 
     def _chunks(self, shown: str, documents: np.ndarray) -> Iterator[np.ndarray]:
         """Cut pairs into runs of at most so many pairs, and so many pixels of different images."""
@@ -593,16 +575,3 @@ def _each(
     """Count each side once and return the counts of all positions."""
     known, inverse = np.unique(positions, return_inverse=True)
     return np.array([count(sides[position]) for position in known.tolist()])[inverse]
-
-
-@contextmanager
-def _bar(total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
-    if not (show and total and sys.stderr.isatty()):
-        yield lambda _: None
-        return
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bars:
-        task = bars.add_task("reranker calls", total=total)
-        yield lambda done: bars.advance(task, done)

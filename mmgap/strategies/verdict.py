@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmgap.errors import MmgapError
-from mmgap.evaluation import bootstrap_interval, holm, randomisation_test
+from mmgap.evaluation import bootstrap_interval, differs, holm, randomisation_test
 from mmgap.strategies.judge import Judged
 from mmgap.strategies.strategy import LABELLED_PAIRS, Strategy
 
@@ -120,7 +120,7 @@ def family_verdicts(
     return table
 
 
-def recommended_family(rows: pd.DataFrame, *, alpha: float = 0.05) -> str:
+def recommended_family(rows: pd.DataFrame) -> str:
     """Return the simplest family that no other one beats significantly.
 
     ``rows``: the three of :func:`family_verdicts` for one condition and class.
@@ -132,16 +132,14 @@ def recommended_family(rows: pd.DataFrame, *, alpha: float = 0.05) -> str:
     >>> recommended_family(rows)
     'calibrated fusion'
     """
-    sure = rows[rows["p_holm"] < alpha]
+    sure = rows[differs(rows["p_holm"].to_numpy())]
     beaten = {*sure.loc[sure["difference"] > 0, "against"]}
     beaten |= {*sure.loc[sure["difference"] < 0, "family"]}
     # Three families cannot beat each other in a circle: the largest mean is never beaten.
     return next(family for family in VERDICT_FAMILIES if family not in beaten)
 
 
-def verdict_sentences(
-    table: pd.DataFrame, *, n_labelled: Mapping[str, int], alpha: float = 0.05
-) -> pd.Series:
+def verdict_sentences(table: pd.DataFrame, *, n_labelled: Mapping[str, int]) -> pd.Series:
     """Write the verdict on each condition and class in two sentences: who wins, and at what cost.
 
     ``table`` from :func:`family_verdicts`; ``n_labelled`` by condition the judged queries that
@@ -150,14 +148,14 @@ def verdict_sentences(
     import pandas as pd
 
     found = {
-        key: f"{_outcome(rows, alpha)} {_price(rows, n_labelled[str(key[0])], alpha)}"
+        key: f"{_outcome(rows)} {_price(rows, n_labelled[str(key[0])])}"
         for key, rows in table.groupby(["condition", "query_class"], sort=False)
     }
     index = pd.MultiIndex.from_tuples(found, names=["condition", "query_class"])
     return pd.Series(list(found.values()), index=index, name="verdict")
 
 
-def _outcome(rows: pd.DataFrame, alpha: float) -> str:
+def _outcome(rows: pd.DataFrame) -> str:
     """Say who leads, and over whom the lead is more than chance."""
     means = dict(zip(rows["family"], rows["value"], strict=True))
     means |= dict(zip(rows["against"], rows["against_value"], strict=True))
@@ -168,7 +166,7 @@ def _outcome(rows: pd.DataFrame, alpha: float) -> str:
         if family != leader:
             lead, p = _lead(rows, leader, family)
             said = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-            (sure if p < alpha else unsure).append(f"{lead} over {family} ({said})")
+            (sure if differs(p) else unsure).append(f"{lead} over {family} ({said})")
     at = f"{100 * means[leader]:.1f} %"
     name = leader[0].upper() + leader[1:]
     if not unsure:
@@ -178,9 +176,9 @@ def _outcome(rows: pd.DataFrame, alpha: float) -> str:
     return f"**{name} is ahead of one**, with {at}: {sure[0]}; but {unsure[0]}, within chance."
 
 
-def _price(rows: pd.DataFrame, n_labelled: int, alpha: float) -> str:
+def _price(rows: pd.DataFrame, n_labelled: int) -> str:
     """Say which family to take and what it costs."""
-    best = recommended_family(rows, alpha=alpha)
+    best = recommended_family(rows)
     free, fused, rerank = VERDICT_FAMILIES
     row = rows[(rows["family"] == rerank) & (rows["against"] == free)].iloc[0]
     reranking = f"{row['calls']:.0f} reranker calls and {_ms(row['ms'])} ms a query"

@@ -2,26 +2,26 @@
 # # Start here: two kinds of scores, one list
 #
 # **In one sentence:** a multimodal encoder gives a document two scores, one for its text and one
-# for its picture, and which document comes first depends on how two numbers from two scales are
+# for its image, and which document comes first depends on how two numbers from two scales are
 # put together.
 #
 # Kind: tutorial.
 #
 # ## Question and answer
 #
-# *A document has a text and a picture, and a query is compared with both. May the two lists of
+# *A document has a text and an image, and a query is compared with both. May the two lists of
 # hits be merged by their scores?*
 #
 # Only by someone who knows the two scales. The example by hand ends in a figure, `weights`, in
 # which the winner changes with the weight and with the ruler, although the documents stay the
-# same. On real vectors the figure `hits_image` shows a query for which the right picture is among
-# the best pictures, and a merge by raw score buries it under texts. How often that happens, and
+# same. On real vectors the figure `hits_image` shows a query for which the relevant image is among
+# the best images, and a merge by raw score buries it under texts. How often that happens, and
 # whether the usual merges help or harm, is counted at the end of the section *Result*.
 
 # %% [markdown]
 # ## What you need
 #
-# *Before:* an **embedding** is a list of numbers that an encoder gives a text or a picture; the
+# *Before:* an **embedding** is a list of numbers that an encoder gives a text or an image; the
 # **cosine** of two of them, between -1 and 1, says how similar they are. Nothing else. *Time:*
 # less than half a minute with cached vectors, half a minute more if they have to be made first.
 # *Data:* the test split of the bundled corpus [pictograms](../data/pictograms/README.md), drawings
@@ -61,7 +61,7 @@ first = 3  # hits shown in a gallery
 #
 # The example of the article that this project starts from ("Fair scoring for multimodal
 # documents", Jina AI, 25 May 2025; the four scores are *published*, by jina-clip-v2). The query is
-# "tennis players celebrating championship victory". Two articles have a headline and a picture
+# "tennis players celebrating championship victory". Two articles have a headline and an image
 # each; that of article A shows a trophy.
 
 # %%
@@ -71,8 +71,9 @@ scores = pd.DataFrame(
 scores
 
 # %% [markdown]
-# By text article A is the better hit, by image article B. A search engine that keeps all vectors
-# in one index returns one list, sorted by score, whatever they belong to. This is the **raw
+# By text article A is the better hit, by image article B. Each of the two is a **leg**: one
+# modality's path from the query to a ranked list. A search engine that keeps all vectors in one
+# index returns one list, sorted by score, whichever leg a score comes from. This is the **raw
 # merge**:
 
 # %%
@@ -94,7 +95,7 @@ rules
 #
 # ### A weight
 #
-# Let the text count with weight $w$ and the picture with $1 - w$. The mean is $w = 0.5$. Article A
+# Let the text count with weight $w$ and the image with $1 - w$. The mean is $w = 0.5$. Article A
 # leads by text and B by image, so the two are equal at one weight:
 #
 # $$w = \frac{\text{lead of B by image}}{\text{lead of B by image} + \text{lead of A by text}}$$
@@ -163,7 +164,7 @@ settings.save(
 # %% [markdown]
 # That is claim **A5** of the article, any fixed weight is arbitrary, in its smallest form: a weight
 # is a guess about two scales. Rescaling is a guess as well, as long as nobody has checked the
-# ranges. Neither says which article *is* right; for that one needs queries with known answers.
+# ranges. Neither says which article *is* relevant; that takes queries with judged documents.
 #
 # ## With mmgap
 #
@@ -175,7 +176,7 @@ assert np.allclose(comb_max(text, image)[0], rules["max"])
 assert np.allclose(comb_mean(text, image)[0], rules["mean"])
 
 # %% [markdown]
-# And now with real pictures, real texts and a real encoder: three lines from the corpus to the
+# And now with real images, real texts and a real encoder: three lines from the corpus to the
 # vectors. The pool is condition (a) of the test split: the drawings are by artists that the encoder
 # has not seen.
 
@@ -188,8 +189,8 @@ vectors = mg.embed(corpus, encoder, progress=False)
 corpus
 
 # %% [markdown]
-# Every query now has a cosine with every text and with every picture. One query and one of the
-# documents that answer it:
+# Every query now has a cosine with every text and with every image. One query and one of its
+# relevant documents:
 
 # %%
 query = corpus.queries[0]
@@ -207,8 +208,8 @@ assert np.isclose(by_hand, vectors.scores("image")[row, column], atol=1e-6)
 #
 # ### Two scales
 #
-# All queries with all texts, and all queries with all pictures, in one figure. Filled: all pairs.
-# Outlined: the pairs in which the document answers the query.
+# All queries with all texts, and all queries with all images, in one figure. Filled: all pairs.
+# Outlined: the pairs in which the document is relevant to the query.
 
 # %%
 distributions = mg.score_distributions(vectors)
@@ -226,9 +227,9 @@ settings.save(
 
 # %% [markdown]
 # Claim **A1** of the article is that query-text scores sit higher than query-image scores. Take a
-# random text and a random picture for one and the same query: how often does the text score higher?
-# One half would mean that neither does. The same for the pairs that matter most: a text that does
-# *not* answer the query against the picture that does.
+# random text and a random image for one and the same query: how often does the text score higher?
+# One half would mean that neither does. The same for the pairs that matter most: a text that is
+# *not* relevant to the query against an image that is.
 
 # %%
 contrasts = score_contrasts(vectors).set_index("measure")
@@ -236,11 +237,11 @@ a1 = contrasts.loc["text_above_image"]
 a1_says = verdict(a1["ci_low"], a1["ci_high"], threshold=0.5)
 beats, beaten = contrasts["value"][["text_beats_relevant_image", "image_beats_relevant_text"]]
 Markdown(
-    f"**A1 {a1_says}** ({name}, measured). A random text scores higher than a random picture in "
-    f"{a1['value']:.1%} of cases [{a1['ci_low']:.1%}, {a1['ci_high']:.1%}]. A random *wrong* text "
-    f"scores higher than the *right* picture in {beats:.1%}; a random wrong picture scores higher "
-    f"than the right text in {beaten:.1%}. *Published* (jina-clip-v2, EDIS): texts about 0.2 to "
-    "0.8, images about 0.4 to 0.6."
+    f"**A1 {a1_says}** ({name}, measured). A random text scores higher than a random image in "
+    f"{a1['value']:.1%} of cases [{a1['ci_low']:.1%}, {a1['ci_high']:.1%}]. A random "
+    f"*non-relevant* text scores higher than a *relevant* image in {beats:.1%}; a random "
+    f"non-relevant image scores higher than a relevant text in {beaten:.1%}. *Published* "
+    "(jina-clip-v2, EDIS): texts about 0.2 to 0.8, images about 0.4 to 0.6."
 )
 
 # %% [markdown]
@@ -250,7 +251,7 @@ Markdown(
 # ### Three searches for one query
 #
 # We search by text, by image, and by both with the hits merged by raw cosine. `ranks` holds the
-# place of the first document that answers; it is the inverse of the reciprocal rank.
+# rank of the first relevant document, the inverse of the reciprocal rank.
 
 # %%
 runs = {run.name: run for run in mg.run_strategies(vectors)}
@@ -264,9 +265,10 @@ searches = {"by text": "text leg", "by image": "image leg", "merged by raw cosin
 columns = {label: runs[strategy] for label, strategy in searches.items()}
 
 # %% [markdown]
-# To show what goes wrong we take the worst case, by a rule. Among the queries that are a plain name
-# and for which one leg (`never`) has no answer in its first ten: the one whose answer falls
-# furthest, in reciprocal ranks, from a `better` search to a `worse` one; of several the shortest.
+# To show what goes wrong we take the worst case, by a rule. We look at the queries that are a plain
+# name and for which one leg (`never`) has no relevant document among its first ten. Of these we
+# take the one that loses most reciprocal rank from a `better` search to a `worse` one; of several,
+# the shortest.
 
 
 # %%
@@ -280,76 +282,78 @@ def loses_most(worse, better, never):
 
 
 by_image = loses_most(worse="max", better="image leg", never="text leg")
-image_place, merged_place = ranks.loc[by_image, ["image leg", "max"]]
-merged_words = "not at all" if np.isinf(merged_place) else f"in place {merged_place:.0f}"
+image_rank, merged_rank = ranks.loc[by_image, ["image leg", "max"]]
+merged_words = "not at all" if np.isinf(merged_rank) else f"at rank {merged_rank:.0f}"
 
 # %%
 settings.save(
     mg.plots.gallery(corpus, by_image, columns, k=first),
     "hits_image",
     alt=f"The first {first} hits of one query in three columns: by text, by image, merged by raw "
-    f"cosine. By image a document that answers is in place {image_place:.0f}, framed green with a "
+    f"cosine. By image a relevant document is at rank {image_rank:.0f}, framed green with a "
     "tick. Neither the text column nor the merged column holds one.",
-    caption=f"Only the image leg finds the answer (place {image_place:.0f}). The merge by raw "
-    f"cosine returns it {merged_words}: wrong texts score higher than the right picture.",
+    caption=f"Only the image leg finds a relevant document (rank {image_rank:.0f}). The merge by "
+    f"raw cosine returns it {merged_words}: non-relevant texts score higher than it does.",
     data={"ranks": ranks.loc[[by_image]].round(3)},
 )
 
 # %% [markdown]
-# Compare the scores in the columns. The right picture has one of the highest cosines that a picture
+# Compare the scores in the columns. The relevant image has one of the highest cosines that an image
 # gets for this query, and lower ones than texts get that have little to do with it. The scores of
 # the third column are those of the first.
 #
-# The other way round: a query whose answer the text leg finds and the image leg does not.
+# The other way round: a query for which the text leg finds a relevant document and the image leg
+# does not.
 
 # %%
 by_text = loses_most(worse="image leg", better="text leg", never="image leg")
-text_place, merged_place = ranks.loc[by_text, ["text leg", "max"]]
+text_rank, merged_rank = ranks.loc[by_text, ["text leg", "max"]]
 settings.save(
     mg.plots.gallery(corpus, by_text, columns, k=first),
     "hits_text",
     alt=f"The first {first} hits of one query in three columns: by text, by image, merged by raw "
-    f"cosine. By text a document that answers is in place {text_place:.0f}, framed green with a "
+    f"cosine. By text a relevant document is at rank {text_rank:.0f}, framed green with a "
     "tick; the image column holds none.",
-    caption=f"Only the text leg finds the answer (place {text_place:.0f}); the merge by raw cosine "
-    f"has it in place {merged_place:.0f}.",
+    caption=f"Only the text leg finds a relevant document (rank {text_rank:.0f}); the merge by raw "
+    f"cosine has it at rank {merged_rank:.0f}.",
     data={"ranks": ranks.loc[[by_text]].round(3)},
 )
 
 # %% [markdown]
 # ### How often
 #
-# Two queries are two anecdotes, chosen because they are extreme. So count: which leg has an answer
-# among its first ten, and in what share of those queries does a merge have one too?
+# Two queries are two anecdotes, chosen because they are extreme. So count: which leg has a relevant
+# document among its first ten, and in what fraction of those queries does a merge have one too?
 
 # %%
 found = ranks <= k
-answered_by = np.select(
+found_by = np.select(
     [found["text leg"] & found["image leg"], found["text leg"], found["image leg"]],
     ["both legs", "the text leg only", "the image leg only"],
     "neither leg",
 )
-kept_by = found[["max", "mean", "RRF"]].groupby(answered_by).mean()
-kept_by.insert(0, "queries", pd.Series(answered_by).value_counts())
+kept_by = found[["max", "mean", "RRF"]].groupby(found_by).mean()
+kept_by.insert(0, "queries", pd.Series(found_by).value_counts())
 assert kept_by["queries"].sum() == len(corpus.queries)
 percent = kept_by[["max", "mean", "RRF"]].mul(100).round().astype(int)
-percent.rename_axis("answered by").assign(queries=kept_by["queries"])
+percent.rename_axis("found by").assign(queries=kept_by["queries"])
 
 # %%
 text_only, image_only = kept_by.loc["the text leg only"], kept_by.loc["the image leg only"]
 Markdown(
-    f"Of the {text_only['queries']:.0f} queries that only the text leg answers, the merge by raw "
-    f"cosine (max) keeps **{text_only['max']:.0%}**; of the {image_only['queries']:.0f} that only "
-    f"the image leg answers, **{image_only['max']:.0%}**. The mean keeps {text_only['mean']:.0%} "
-    f"and {image_only['mean']:.0%}, RRF {text_only['RRF']:.0%} and {image_only['RRF']:.0%}."
+    "A query is found where one of its relevant documents is among the first ten. Of the "
+    f"{text_only['queries']:.0f} queries that only the text leg finds, the merge by raw cosine "
+    f"(max) keeps **{text_only['max']:.0%}**; of the {image_only['queries']:.0f} that only the "
+    f"image leg finds, **{image_only['max']:.0%}**. The mean keeps {text_only['mean']:.0%} and "
+    f"{image_only['mean']:.0%}, RRF {text_only['RRF']:.0%} and {image_only['RRF']:.0%}."
 )
 
 # %% [markdown]
 # ### What it costs: the recall table
 #
-# **recall@10** is the share of a query's relevant documents among the first ten, averaged over
-# queries; **hit@10** the share of queries with at least one. RRF adds 1 / (60 + rank) over both
-# lists, so it reads ranks and no scores. In percent, with 95 % intervals over queries; *ties* tells
+# **recall@10** is the fraction of a query's relevant documents among the first ten, averaged over
+# queries; **hit@10** the fraction of queries with at least one. RRF adds 1 / (60 + rank) over both
+# lists, so it reads ranks and no scores. In percent, with 95 % CIs over queries; *ties* tells
 # the worst and the best order of documents with equal scores.
 
 # %%
@@ -410,9 +414,9 @@ Markdown(
 # ### One number for all queries
 #
 # Which leg is better is not a property of the encoder alone. Our queries come in four classes,
-# known from how the corpus was made: **T**, the texts answer; **I**, only the pictures do; **M**,
-# some documents answer by text, some by picture; **B**, only both together. Another mixture of
-# classes would turn the verdict on A2. (EDIS, too, was made so that the picture matters.)
+# known from how the corpus was made: **T**, documents are relevant by their texts; **I**, only by
+# their images; **M**, some by text, some by image; **B**, only by both together. Another mixture of
+# classes would turn the verdict on A2. (EDIS, too, was made so that the image matters.)
 
 # %%
 query_class = corpus.query_frame()["query_class"].astype(pd.CategoricalDtype([*"TIMB"]))
@@ -423,7 +427,7 @@ wide[list(runs)].assign(queries=query_class.value_counts()).round(1)
 # %% [markdown]
 # ### The ruler again
 #
-# The mean looks safe against an offset: if all pictures scored 0.1 higher, every mean would rise by
+# The mean looks safe against an offset: if all images scored 0.1 higher, every mean would rise by
 # 0.05, and the order would stay. A *stretch* is another matter. Let us change the ruler of the
 # image scores of all candidates, and count the queries that get another first document.
 
@@ -441,8 +445,8 @@ changed = changed.apply(lambda row: row.map(lambda at: np.mean(at != row["as it 
 (100 * changed).round(1)  # percent of queries with another first document
 
 # %% [markdown]
-# Only ranks (RRF) do not see the ruler. The price is that they do not see a clear win either: first
-# place by a hair and first place by a mile are the same.
+# Only ranks (RRF) do not see the ruler. The price is that they do not see a clear win either: a
+# small lead and a large one make the same rank 1.
 
 # %%
 assert (changed.loc["rrf"] == 0).all()
@@ -451,7 +455,7 @@ assert (changed["as it is"] == 0).all()
 # %% [markdown]
 # ### A case in which the mean fails
 #
-# All our documents have a text and a picture. In a real archive some lack one. Let article C have a
+# All our documents have a text and an image. In a real archive some lack one. Let article C have a
 # headline only, with a mediocre score. The mean of what there is, is that one score, measured by
 # the ruler of texts alone, and it wins against articles that were averaged over both rulers.
 
@@ -464,8 +468,8 @@ with_c.assign(mean=means)
 # %% [markdown]
 # ### Drawings
 #
-# The pictures are emoji, icons and flags, and most texts were written about the thing, not about
-# the picture. A part of the texts says little ("Africa"), which is by construction. What carries
+# The images are emoji, icons and flags, and most texts were written about the thing, not about
+# the image. A part of the texts says little ("Africa"), which is by construction. What carries
 # over to other data is the structure (two rulers, one list), not a figure.
 #
 # ## Exercises
@@ -498,11 +502,11 @@ print("Chosen on the queries it is judged by; an honest weight comes from the ca
 # %% [markdown]
 # ## Summary
 #
-# - A document with a text and a picture has two scores. They are cosines of the same encoder and
+# - A document with a text and an image has two scores. They are cosines of the same encoder and
 #   still lie on two scales.
 # - A rule that compares or adds them is a statement about these scales, also when it is called max,
 #   mean or raw merge.
-# - Count over many queries, split by what answers them, with an interval, before you believe in a
+# - Count over many queries, split by class of query, with an interval, before you believe in a
 #   rule. What the article found on its data and what we found here are in the table of verdicts.
 #
 # **Where to go next.**

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Where the scores lie
 #
-# **In one sentence:** the cosines that queries have with texts and those they have with pictures
+# **In one sentence:** the cosines that queries have with texts and those they have with images
 # are two distributions, and how far they are apart is decided in training, above all by the
 # temperature of the loss.
 #
@@ -9,7 +9,7 @@
 #
 # ## Question and answer
 #
-# *Do queries score higher with texts than with pictures, and where does that come from?*
+# *Do queries score higher with texts than with images, and where does that come from?*
 #
 # Mostly, and by very different amounts: the figure `histograms` shows the encoders beside each
 # other, and a table gives the verdict on claim A1 for each. But the medians do not tell what a
@@ -21,7 +21,8 @@
 # ## What you need
 #
 # *Before:* cosine similarity; [00_start_here](00_start_here.ipynb) shows what two scales do to one
-# list. *Time:* about a minute with cached vectors; three minutes more if they have to be made
+# list. A **leg** is one modality's path from the query to a ranked list: here a text leg and an
+# image leg. *Time:* half a minute with cached vectors; three minutes more if they have to be made
 # first. *Data:* the test split of the bundled corpus
 # [pictograms](../data/pictograms/README.md), drawings with texts about the thing shown; the
 # bundled encoders mini-clip, mini-siglip and mini-aligned; mini-untrained, where all three start.
@@ -60,7 +61,7 @@ k = 10  # hits of the merged list
 # %% [markdown]
 # ## By hand
 #
-# Five scores that a query gives to texts, five that it gives to pictures. Three numbers say how
+# Five scores that a query gives to texts, five that it gives to images. Three numbers say how
 # the two groups lie to each other.
 
 # %%
@@ -80,8 +81,8 @@ assert higher.mean() == 22 / 25
 
 # %% [markdown]
 # **KS distance** (Kolmogorov and Smirnov): choose the threshold that best tells the groups apart.
-# Above it lies a share of the texts and a smaller share of the pictures; the difference of the two
-# shares is the distance. 0: the same distribution; 1: a threshold separates the groups.
+# Above it lies a fraction of the texts and a smaller fraction of the images; the difference of the
+# two is the distance. 0: the same distribution; 1: a threshold separates the groups.
 
 # %%
 thresholds = np.union1d(text, image)
@@ -90,24 +91,22 @@ above = {
 }
 difference = above["t"] - above["i"]
 best = difference.argmax()
-print(
-    f"above {thresholds[best]:.2f}: texts {above['t'][best]:.0%}, pictures {above['i'][best]:.0%}"
-)
+print(f"above {thresholds[best]:.2f}: texts {above['t'][best]:.0%}, images {above['i'][best]:.0%}")
 print(f"KS distance = {difference[best]:.2f}")
 
 # %% [markdown]
-# **Overlap**: draw both histograms with the same bins, as shares; add up, bin by bin, the smaller
-# of the two. 1: the same histogram; 0: no common bin. It depends on the bins, the other two numbers
-# do not.
+# **Overlap**: draw both histograms with the same bins, as fractions; add up, bin by bin, the
+# smaller of the two. 1: the same histogram; 0: no common bin. It depends on the bins, the other two
+# numbers do not.
 
 # %%
 bins = np.array([0.1, 0.3, 0.5, 0.7])
-shares = pd.DataFrame(
+fractions = pd.DataFrame(
     {leg: np.histogram(values, bins)[0] / 5 for leg, values in [("text", text), ("image", image)]},
     index=["0.1 to 0.3", "0.3 to 0.5", "0.5 to 0.7"],
 )
-print(f"overlap = {shares.min(axis=1).sum():.2f}")
-shares.assign(smaller=shares.min(axis=1))
+print(f"overlap = {fractions.min(axis=1).sum():.2f}")
+fractions.assign(smaller=fractions.min(axis=1))
 
 # %% [markdown]
 # ## With mmgap
@@ -115,7 +114,7 @@ shares.assign(smaller=shares.min(axis=1))
 # %%
 assert np.isclose(dominance(text, image), higher.mean())
 assert np.isclose(ks_distance(text, image), difference.max())
-assert np.isclose(overlap(text, image, bins=bins), shares.min(axis=1).sum())
+assert np.isclose(overlap(text, image, bins=bins), fractions.min(axis=1).sum())
 
 # %% [markdown]
 # Now all queries of the test split with all documents, for each encoder and both conditions:
@@ -137,7 +136,7 @@ distributions = {key: mg.score_distributions(item) for key, item in vectors.item
 # ### The histograms
 #
 # One panel for each encoder; filled, all pairs of query and document; outlined, the pairs in which
-# the document answers the query.
+# the document is relevant to the query.
 
 
 # %%
@@ -158,7 +157,7 @@ settings.save(
     alt="Histograms of cosines, one panel per encoder, query-text in orange and query-image in "
     "blue, on one axis. Medians, text and image: " + medians("(a) new styles") + ".",
     caption="Condition (a), new styles. Filled: all pairs; outlined: relevant pairs. How far the "
-    "scores of texts and pictures are apart depends on how the encoder was trained.",
+    "scores of texts and images are apart depends on how the encoder was trained.",
     data={name: item.samples["text"].counts for name, item in panels("(a) new styles").items()},
 )
 
@@ -168,14 +167,14 @@ settings.save(
     "histograms_concepts",
     alt="Histograms of cosines, one panel per encoder, query-text in orange and query-image in "
     "blue, on one axis. Medians, text and image: " + medians("(b) new concepts") + ".",
-    caption="Condition (b), new concepts. All pairs lie as for new styles; the relevant pictures "
+    caption="Condition (b), new concepts. All pairs lie as for new styles; the relevant images "
     "stand out less, because no encoder has seen such things.",
     data={name: item.samples["text"].counts for name, item in panels("(b) new concepts").items()},
 )
 
 # %% [markdown]
 # The bottom panel is the state before training: two random maps into one space. Nothing there was
-# learned, and yet the gap is there: pictures fall into one narrow cone and texts into another
+# learned, and yet the gap is there: images fall into one narrow cone and texts into another
 # (Liang et al., 2022, section 3). Training has to close it, and how far it does is the story below.
 #
 # ### In numbers
@@ -213,8 +212,8 @@ compared.round(2)
 # we test the claim as it is worded.)
 #
 # A ranking compares scores of one query only. So the number to test is P(text > image) within each
-# query, averaged over queries, with a bootstrap interval over queries; A1 holds if the interval
-# lies above one half.
+# query, averaged over queries, with a 95 % CI (bootstrap over queries); A1 holds if it lies above
+# one half.
 
 # %%
 contrasts = {
@@ -255,14 +254,15 @@ Markdown(
 # %% [markdown]
 # ### What a merge makes of it
 #
-# All pairs are mostly wrong pairs, and nobody minds the order of wrong documents. What matters is
-# whether a *wrong* text scores higher than the *right* picture, and the reverse. And what matters
-# to a reader is what the first ten places of the merged list hold; half of the index are texts.
+# Most pairs are non-relevant, and nobody minds the order of non-relevant documents. What matters is
+# whether a *non-relevant* text scores higher than a *relevant* image, and the reverse. And what
+# matters to a reader is what the first ten ranks of the merged list hold; half of the index are
+# texts.
 
 # %%
 measures = {
-    "text_beats_relevant_image": "wrong text over right picture",
-    "image_beats_relevant_text": "wrong picture over right text",
+    "text_beats_relevant_image": "non-relevant text over relevant image",
+    "image_beats_relevant_text": "non-relevant image over relevant text",
     "text_fraction": f"texts among the first {k}",
 }
 harm = pd.DataFrame(
@@ -274,10 +274,10 @@ harm = pd.DataFrame(
 worst = harm.drop(index="mini-untrained", level="encoder").iloc[:, -1]
 (top, condition), (low, low_condition) = worst.idxmax(), worst.idxmin()
 Markdown(
-    f"Of the trained encoders, {top} fills most of the first {k} places with texts, "
+    f"Of the trained encoders, {top} fills most of the first {k} ranks with texts, "
     f"**{worst.max():.1%}** in condition {condition}; {low} the fewest, **{worst.min():.1%}** in "
-    f"condition {low_condition}. Where the two leave no place for pictures, the image leg might as "
-    "well not be there."
+    f"condition {low_condition}. Where texts fill the list, the image leg might as well not be "
+    "there."
 )
 
 # %% [markdown]
@@ -285,7 +285,7 @@ Markdown(
 #
 # The softmax loss multiplies cosines by a *logit scale* (one over the temperature) before it
 # compares them. At 100, where CLIP's training ends, a lead of 0.05 is already decisive: the loss
-# is satisfied by small differences among pictures and texts that are all nearly at right angles,
+# is satisfied by small differences among images and texts that are all nearly orthogonal,
 # and nothing pulls the two groups together any more. At 10 it goes on pulling.
 #
 # `scripts/train_mini.py sweep` has trained the two heads of mini-clip (256 dimensions, on the image
@@ -295,9 +295,9 @@ Markdown(
 
 # %%
 sweep = pd.read_csv(paths.data_dir() / "models" / "temperature_sweep.csv")
-sweep = sweep.rename(columns={"recall_names": "recall"})
+sweep = sweep.rename(columns={"recall_names": "recall", "text_share": "text_fraction"})
 mean = sweep.groupby(["learned", sweep["logit_scale"].round()])
-mean[["l2m", "recall", "recall_new", "text_share"]].mean().round(3)
+mean[["l2m", "recall", "recall_new", "text_fraction"]].mean().round(3)
 
 # %%
 settings.save(
@@ -308,7 +308,7 @@ settings.save(
         rows={
             "l2m": "gap (L2M)",
             "recall": "recall@10 in %",
-            "text_share": "texts among the first 10, in %",
+            "text_fraction": "texts among the first 10, in %",
         },
         lines="training",
         steps="log",
@@ -316,23 +316,23 @@ settings.save(
     "temperature",
     alt="Three panels over the logit scale in training, 1 to 100, three seeds each. The gap, L2M, "
     "rises with the scale. Recall@10 of the image leg on names rises and falls again a little. The "
-    "share of texts among the first 10 hits rises from one half towards one.",
-    caption="The logit scale in training makes the gap: gap and share of texts grow with it, while "
-    "recall of the image leg on names is best between. No offset was added to any vector.",
+    "fraction of texts among the first 10 hits rises from one half towards one.",
+    caption="The logit scale in training makes the gap: gap and fraction of texts grow with it; "
+    "recall of the image leg on names is best in between. No offset was added to any vector.",
     data={"sweep": sweep.round(4)},
 )
 
 # %%
-fixed = sweep[~sweep["learned"]].groupby("logit_scale")[["l2m", "recall", "text_share"]].mean()
+fixed = sweep[~sweep["learned"]].groupby("logit_scale")[["l2m", "recall", "text_fraction"]].mean()
 assert fixed["l2m"].is_monotonic_increasing
-assert fixed["text_share"].iloc[-1] > 0.9
+assert fixed["text_fraction"].iloc[-1] > 0.9
 assert fixed["recall"].idxmax() not in (fixed.index[0], fixed.index[-1])
 narrow, wide = fixed.loc[10], fixed.loc[100]
 Markdown(
     f"From scale 10 to scale 100 the gap grows from {narrow['l2m']:.2f} to {wide['l2m']:.2f} and "
-    f"the share of texts from {narrow['text_share']:.0%} to {wide['text_share']:.0%}. Recall of "
-    f"the image leg *alone* goes from {narrow['recall']:.1%} to {wide['recall']:.1%}: most of what "
-    "the gap costs is paid in the merge, not within a leg."
+    f"the fraction of texts from {narrow['text_fraction']:.0%} to {wide['text_fraction']:.0%}. "
+    f"Recall of the image leg *alone* goes from {narrow['recall']:.1%} to {wide['recall']:.1%}: "
+    "most of what the gap costs is paid in the merge, not within a leg."
 )
 
 # %% [markdown]
@@ -341,7 +341,7 @@ Markdown(
 # ### Queries pooled, or each for itself
 #
 # Some queries score high with everything, others low. Throwing all scores together compares the
-# texts of one query with the pictures of another, which no ranking ever does. Here both numbers:
+# texts of one query with the images of another, which no ranking ever does. Here both numbers:
 
 # %%
 pooled = pd.DataFrame(
@@ -358,7 +358,7 @@ pooled.assign(difference=pooled["within a query"] - pooled["pooled"]).round(3)
 # %% [markdown]
 # ### A case in which all of this fails
 #
-# Suppose that texts and pictures have the same median and only spread differently, as the
+# Suppose that texts and images have the same median and only spread differently, as the
 # article's ranges would have it (0.2 to 0.8 and 0.4 to 0.6). P(text > image) is one half, so A1
 # does not hold. The first ten hits of a merged list are texts all the same: a ranking reads the
 # upper end of a distribution, not its middle.
@@ -385,14 +385,13 @@ assert (first < 500).mean() > 0.95
 # it, it would be gone for queries in other words.
 
 # %%
-shares = {}
+fractions = {}
 for (name, label), item in vectors.items():
     phrasing = item.corpus.query_frame()["phrasing"]
-    share = pd.Series(merged_text_fraction(item, k), phrasing.index)
-    shares[name, label] = share.groupby(phrasing).mean()
-(100 * pd.DataFrame(shares).T.rename_axis(["encoder", "condition"])).round(
-    1
-)  # texts in the first 10
+    texts = pd.Series(merged_text_fraction(item, k), phrasing.index)
+    fractions[name, label] = texts.groupby(phrasing).mean()
+in_percent = 100 * pd.DataFrame(fractions).T  # texts among the first 10 hits
+in_percent.rename_axis(["encoder", "condition"]).round(1)
 
 # %% [markdown]
 # ### What must not be concluded
@@ -402,13 +401,13 @@ for (name, label), item in vectors.items():
 # - Not that a number from here holds for CLIP or SigLIP themselves. These are small encoders of the
 #   same losses on drawings; what carries over is the mechanism, which has its own literature.
 # - Not that the temperature is the only cause. The cone of an untrained tower is one, texts that
-#   say more than a picture shows are another (Schrodi et al., 2025).
+#   say more than an image shows are another (Schrodi et al., 2025).
 #
 # ## Exercises
 #
 # 1. Multiply all cosines by 100, as CLIP's logits are. Which of overlap, KS distance and
 #    P(text > image) change?
-# 2. Add 0.1 to all picture scores of mini-clip. What happens to P(text > image), and to the recall
+# 2. Add 0.1 to all image scores of mini-clip. What happens to P(text > image), and to the recall
 #    of each leg?
 
 # %% tags=["solution"]

@@ -21,8 +21,8 @@
 # ## What you need
 #
 # *Before:* cosine similarity and L2M, the distance of the two centroids
-# ([02_shared_space](02_shared_space.ipynb)). *Time:* two to three minutes on two cores, most of it
-# training; under half a minute in fast mode. *Data:* pictures and their names from the bundled
+# ([02_shared_space](02_shared_space.ipynb)). *Time:* one to two minutes on two cores, most of it
+# training; under half a minute in fast mode. *Data:* images and their names from the bundled
 # corpus [pictograms](../data/pictograms/README.md), as features of the bundled encoder
 # mini-aligned; the bundled mini-clip; and, where the file is at hand, published embeddings of CLIP
 # ViT-B/16 for 500 photographs of COCO (Liang et al., MIT licence).
@@ -81,7 +81,7 @@ n_cone = settings.size(full=100, fast=16)  # inputs of the random towers
 # ## By hand
 #
 # A layer of a network multiplies by weights, adds a bias, and applies an activation. The usual one,
-# **ReLU**, sets negative numbers to 0. Two vectors at a right angle show what that does.
+# **ReLU**, sets negative numbers to 0. Two orthogonal vectors show what that does.
 
 # %%
 two = np.array([[0.8, 0.6], [0.6, -0.8]])
@@ -113,7 +113,8 @@ assert np.isclose(cone(four), by_hand)
 
 # %% [markdown]
 # One example proves little. For a wide layer with random weights the expected cosine is known in
-# closed form (Cho and Saul, 2009): a right angle becomes 1 / π. Here, a layer of 20,000 outputs:
+# closed form (Cho and Saul, 2009): orthogonal vectors get the cosine 1 / π. Here, a layer of 20,000
+# outputs:
 
 # %%
 _, out = random_layers(two, 1, width=20_000, bias=False, rng=settings.rng())
@@ -122,7 +123,7 @@ assert np.isclose(relu_cosine(0, bias=False), 1 / np.pi)
 assert abs(cone(out) - 1 / np.pi) < 0.02
 
 # %% [markdown]
-# Now the data. Each pair is one picture of a thing and the name of the thing. The bundled encoder
+# Now the data. Each pair is one image of a thing and the name of the thing. The bundled encoder
 # mini-aligned turns both into features of 384 numbers; these stay as they are. On them we will
 # train **heads**: one ReLU layer and one linear layer for each modality. A head trains in about a
 # second, so one thing at a time can be changed.
@@ -205,7 +206,7 @@ assert max(abs(np.subtract(cones[kind], closed[kind])).max() for kind in kinds) 
 
 # %% [markdown]
 # Real towers are no plain stacks of layers. So here are the two towers of the bundled encoders
-# with random weights: an EfficientNet for pictures and a MiniLM, a transformer, for texts. They see
+# with random weights: an EfficientNet for images and a MiniLM, a transformer, for texts. They see
 # real data, or noise: random pixels and random letters. The published networks are a ResNet-18 and
 # the towers of CLIP (Liang et al., figure 2): other networks and other data, so only the order of
 # size can be compared.
@@ -213,11 +214,11 @@ assert max(abs(np.subtract(cones[kind], closed[kind])).max() for kind in kinds) 
 # %%
 rng = settings.rng(1)
 documents = held_out.documents[:n_cone]
-pictures = [document.image.open() for document in documents]
+images = [document.image.open() for document in documents]
 noise = [Image.fromarray(rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)) for _ in documents]
 letters = list(string.ascii_lowercase + "     ")
 inputs = {
-    "real data": (pictures, [document.text for document in documents]),
+    "real data": (images, [document.text for document in documents]),
     "noise": (noise, ["".join(rng.choice(letters, 40)) for _ in documents]),
 }
 towers = {kind: untrained_towers(*data, seed=settings.seed) for kind, data in inputs.items()}
@@ -587,8 +588,8 @@ def profile(space):
 
 def band(dim, rng):
     squares = -np.sort(-(rng.normal(size=(500, dim)) ** 2), axis=1)
-    shares = np.cumsum(squares, axis=1) / squares.sum(axis=1, keepdims=True)
-    return np.quantile(shares, [0.025, 0.975], axis=0)
+    fractions = np.cumsum(squares, axis=1) / squares.sum(axis=1, keepdims=True)
+    return np.quantile(fractions, [0.025, 0.975], axis=0)
 
 
 # %%
@@ -604,22 +605,22 @@ bands = {name: band(len(curves_[0]), settings.rng(2)) for name, curves_ in profi
 # %%
 figure = new_figure(3.4)
 grid = figure.subplots(1, len(profiles), sharey=True)
-grid[0].set_ylabel("share of the squared gap")
+grid[0].set_ylabel("fraction of the squared gap")
 for axes, (name, lines_) in zip(grid, profiles.items(), strict=True):
-    places = np.arange(1, len(lines_[0]) + 1)
-    axes.fill_between(places, *bands[name], color=palette.PAIR_COLOUR, alpha=0.5, linewidth=0)
+    ranks = np.arange(1, len(lines_[0]) + 1)
+    axes.fill_between(ranks, *bands[name], color=palette.PAIR_COLOUR, alpha=0.5, linewidth=0)
     for line in lines_:
-        axes.plot(places, line, color=palette.SERIES[0].colour, marker="none")
+        axes.plot(ranks, line, color=palette.SERIES[0].colour, marker="none")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set(xlabel="largest dimensions", title=f"{name}\n{len(places)} dimensions", ylim=(0, 1.02))
+    axes.set(xlabel="largest dimensions", title=f"{name}\n{len(ranks)} dimensions", ylim=(0, 1.02))
 
 # %%
 settings.save(
     figure,
     "few_dimensions",
-    alt="Share of the squared gap in the largest dimensions, one panel per set of embeddings, with "
-    "a grey band for random directions. In the top 8: "
+    alt="Fraction of the squared gap in the largest dimensions, one panel per set of embeddings, "
+    "with a grey band for random directions. In the top 8: "
     + "; ".join(f"{name} {lines_[0][7]:.2f}" for name, lines_ in profiles.items())
     + ".",
     caption="Grey: a gap in a random direction. Real CLIP's gap lies in few dimensions; the gaps "
@@ -685,7 +686,7 @@ Markdown(
     f"{ends[1]:.0f}, and a lower scale goes with a narrower gap (section 3). Without its bias the "
     f"sigmoid loss ends at {spread(no_bias)}; the start was "
     f"{spread(of(by_loss, 'softmax', 'l2m_start'))}. Almost all cells of a batch are no pairs, "
-    "each asks for a cosine below 0, and moving all texts to the other side of all pictures "
+    "each asks for a cosine below 0, and moving all texts to the other side of all images "
     "serves them at once. The bias does that job without moving anything."
 )
 
@@ -695,13 +696,13 @@ Markdown(
 # If two random encoders make two cones, one encoder for both should make one (Eslami and de Melo,
 # AlignCLIP, 2025, share most of the parameters; their numbers are not in the sources that we could
 # read). One head needs features of one length, which ours have. But our features are aligned
-# already, so that a shared head has it easy. As a control we first turn all picture features by a
+# already, so that a shared head has it easy. As a control we first turn all image features by a
 # random rotation, which takes that away and keeps everything else.
 
 # %%
 rotation = np.linalg.qr(settings.rng(3).normal(size=(train[0].shape[1],) * 2))[0]
 turned_train, turned_test = (train[0] @ rotation, train[1]), (test[0] @ rotation, test[1])
-print(f"L2M of the features {l2m(*test):.2f}, with turned pictures {l2m(*turned_test):.2f}")
+print(f"L2M of the features {l2m(*test):.2f}, with turned images {l2m(*turned_test):.2f}")
 one = {"one head": {"shared": True}}
 one_head = compare_heads(train, test, one, seeds=seeds, steps=steps)
 turned = {"own heads, turned": {}, "one head, turned": {"shared": True}}
@@ -717,13 +718,13 @@ own_heads = history(100)
 own_heads = own_heads[own_heads["variant"] == "as the weights fell"].assign(variant="own heads")
 heads_panels = {
     "aligned features": pd.concat([own_heads, one_head.history]),
-    "pictures turned": as_own(one_turned.history),
+    "images turned": as_own(one_turned.history),
 }
 settings.save(
     draw_curves(pd.concat([f.assign(panel=n) for n, f in heads_panels.items()]), **by_step),
     "shared_heads",
     alt="Two panels, L2M on held-out pairs against the training step at logit scale 100, with the "
-    "features as they are and with the picture features turned. Own heads start and end wide; one "
+    "features as they are and with the image features turned. Own heads start and end wide; one "
     "head for both starts and ends near 0.15 in both panels.",
     caption="One head for both modalities has a small gap from the first step to the last, even at "
     "scale 100 and with features that are not aligned.",
@@ -743,11 +744,11 @@ narrower_turned = of(one_turned, "own heads, turned") - of(one_turned, "one head
 recall = {name: part["i2t_recall"].mean() for name, part in every.groupby("variant")}
 Markdown(
     f"**One head, narrower gap: {in_runs(narrower)}**, by "
-    f"{spread(narrower)}; with turned pictures too: "
+    f"{spread(narrower)}; with turned images too: "
     f"{in_runs(narrower_turned)}, by {spread(narrower_turned)}. "
     f"Recall@1 from image to text goes from {recall['own heads']:.1%} to {recall['one head']:.1%} "
     f"with aligned features, and from {recall['own heads, turned']:.1%} to "
-    f"{recall['one head, turned']:.1%} with turned pictures. So the narrow gap is the head's, and "
+    f"{recall['one head, turned']:.1%} with turned images. So the narrow gap is the head's, and "
     "much of a gain in recall is the features'."
 )
 
@@ -790,18 +791,17 @@ Markdown(
     f"distance of the two has gone from {spread(wide - closed_first)} to "
     f"{spread(end['usual start'] - end['closed start'])}. So *part of it is patience*; but the "
     f"loss on training batches is {last_loss['usual start']:.3f} by then, and little is left that "
-    f"could move the heads. With other learning rates: {rate_ends}. What is no matter of "
-    f"patience: the gap after {3 * steps} steps at scale 100 is "
-    f"{times.mean():.0f} times that after {steps} steps "
-    "at scale 10."
+    f"could move the heads. With other learning rates: {rate_ends}. Patience does not explain "
+    f"all: the gap after {3 * steps} steps at scale 100 is {times.mean():.0f} times that after "
+    f"{steps} steps at scale 10."
 )
 
 # %% [markdown]
 # ### Is the minimum of the loss at zero shift a law?
 #
 # The landscapes above are of pairs that were not trained on. On its training pairs a model is
-# right nearly always, and the loss has other wishes. The same sweep for our heads at scale 100, on
-# both kinds of pairs:
+# right nearly always, and the loss is lowest elsewhere. The same sweep for our heads at scale 100,
+# on both kinds of pairs:
 
 # %%
 kinds_of_pairs = {"training pairs": train, "held-out pairs": test}
@@ -834,14 +834,14 @@ Markdown(
 # %% [markdown]
 # ### What else
 #
-# - The features come from towers that were trained to align these very pictures and names. A head
+# - The features come from towers that were trained to align these very images and names. A head
 #   on them has little to learn, and its training loss is soon near 0. A tower that is trained from
 #   scratch for days keeps a loss to work on.
 # - Three seeds show that a difference is larger than the accident of weights and batches. They do
 #   not show that it holds for other data.
 # - The published numbers are of photographs, of whole models, and partly of models that were
 #   trained before. Only directions can be compared, never levels.
-# - One cause is missing here: texts that say more, or other things, than a picture shows. Schrodi
+# - One cause is missing here: texts that say more, or other things, than an image shows. Schrodi
 #   et al. call it information imbalance. A name says less than a drawing, and that is all we have.
 #
 # ## Claims in one table
@@ -867,9 +867,9 @@ pd.DataFrame({"holds": claims | few}).rename_axis("claim (source)")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Send the pictures' features through one random *linear* layer without bias and the names'
+# 1. Send the images' features through one random *linear* layer without bias and the names'
 #    features through another. Is there a gap, and why?
-# 2. Turn both modalities of mini-clip by one random rotation. Which of L2M, RMG and the share of
+# 2. Turn both modalities of mini-clip by one random rotation. Which of L2M, RMG and the fraction of
 #    the gap in its top 8 dimensions change?
 # 3. A shift makes cosines more or less alike, which is what a logit scale does too. Give every
 #    shift the scale that suits it best. Where is the loss of mini-clip lowest now?
@@ -890,7 +890,7 @@ space = spaces["mini-clip"]
 turn = np.linalg.qr(settings.rng(4).normal(size=(space[0].shape[1],) * 2))[0]
 for label, pair in (("as it is", space), ("turned", tuple(side @ turn for side in space))):
     print(f"{label:9} L2M {l2m(*pair):.3f}  RMG {rmg(*pair):.3f}  top 8 {profile(pair)[7]:.3f}")
-print("L2M and RMG are made of cosines and stay; the share depends on the axes.")
+print("L2M and RMG are made of cosines and stay; the fraction depends on the axes.")
 assert np.isclose(rmg(*space), rmg(*(side @ turn for side in space)), atol=1e-5)
 
 # %% tags=["solution"]

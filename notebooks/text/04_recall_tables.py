@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Recall by leg and by merge
 #
-# **In one sentence:** which leg finds more depends on what a corpus answers in, and a merge that
-# takes the higher raw score follows the leg whose scores lie higher, whatever they say.
+# **In one sentence:** which leg finds more depends on whether the texts or the images of a corpus
+# are relevant, and a merge that takes the higher raw score follows the leg whose scores lie higher.
 #
 # Kind: figure. Here are the tables and figures for three claims of "Fair scoring for multimodal
 # documents" (Jina AI, 25 May 2025): **A2** recall is higher by image than by text; **A3** taking
@@ -10,29 +10,31 @@
 #
 # ## Question and answer
 #
-# *Which leg should answer, and does merging help?*
+# *Which leg should be searched, and does merging help?* A **leg** is one modality's path from the
+# query to a ranked list: the text leg ranks documents by the cosine of query and text, the image
+# leg by that of query and image.
 #
-# It depends on the class of the query and on the encoder; the tables below say how. A merge asks
-# both legs, so it is worth its price only if it beats the better one. Where the scores of one
-# modality lie above those of the other, the higher of two raw scores is that leg's own ranking,
-# and the other leg was searched for nothing. The mean does not mind such an offset, as long as
-# every candidate has both scores. The figure of the section *A3 and A4* shows each merge against
-# the better leg, and the summary has a verdict for every claim, encoder and condition. A reranker
-# on one leg can order what that leg has listed and bring back nothing else: figure *rows_1_and_2*.
+# Which leg finds more depends on the class of the query and on the encoder; the tables below say
+# how. A merge searches both legs, so it is worth its price only if it beats the better one. Where
+# the scores of one modality lie above those of the other, the higher of two raw scores ranks as
+# that leg does, and the search in the other leg changes nothing. An offset between the modalities
+# does not change the mean's ranking, as long as every candidate has both scores. The figure of the
+# section *A3 and A4* shows each merge against the better leg, and the summary has a verdict for
+# every claim, encoder and condition. A reranker on one leg can reorder what that leg has listed and
+# add nothing: figure *rows_1_and_2*.
 
 # %% [markdown]
 # ## What you need
 #
 # *Before:* [01_score_distributions](01_score_distributions.ipynb), which shows where the two kinds
-# of scores lie. *Time:* about a minute with cached vectors, half a minute in fast mode; three
-# minutes more if the vectors have to be made first, and half a minute if the reranker has to score.
-# *Data:* the test split of the bundled corpus
-# [pictograms](../data/pictograms/README.md): drawings with texts about the thing shown, mostly not
-# written for that drawing. It stands in for the structure of EDIS, the article's data, not for its
-# content: EDIS has news photographs with headlines.
+# of scores lie. *Time:* about a minute with cached vectors, less in fast mode; three minutes more
+# if the vectors have to be made first, and half a minute if the reranker has to score. *Data:* the
+# test split of the bundled corpus [pictograms](../data/pictograms/README.md): drawings with texts
+# about the thing shown, mostly not written for that drawing. It stands in for the structure of
+# EDIS, the article's data, not for its content: EDIS has news photographs with headlines.
 #
-# Queries come in four classes. **T**: the documents' texts answer. **I**: only the pictures do.
-# **M**: some relevant documents answer by text, some by picture. **B**: neither alone is enough.
+# Queries come in four classes. **T**: documents are relevant by their texts. **I**: only by their
+# images. **M**: some by text, some by image. **B**: only by text and image together.
 # And in two phrasings: the thing's **name**, or **new** words for it. The classes follow from how
 # the corpus was made, not from an encoder.
 
@@ -85,19 +87,19 @@ scores = {"text leg": text, "image leg": image, "max": np.maximum(text, image)}
 scores["mean"] = (text + image) / 2
 
 # %% [markdown]
-# Recall@2 is the share of the relevant documents that are among the first two.
+# Recall@2 is the fraction of the relevant documents that are among the first two.
 
 # %%
 by_hand = {}
 for name, values in scores.items():
-    first_two = [documents[place] for place in np.argsort(-values)[:2]]
+    first_two = [documents[at] for at in np.argsort(-values)[:2]]
     by_hand[name] = len(relevant.intersection(first_two)) / len(relevant)
     print(f"{name:10} {first_two}  recall@2 {by_hand[name]:.1f}")
 assert by_hand == {"text leg": 0, "image leg": 1, "max": 0, "mean": 0.5}
 
 # %% [markdown]
 # The higher score comes from the text in three documents of four, so *max* ranks as the text leg
-# does and loses what the image leg knew. The mean keeps half of it.
+# does and loses what the image leg had found. The mean keeps half of it.
 #
 # ## With mmgap
 #
@@ -105,9 +107,9 @@ assert by_hand == {"text leg": 0, "image leg": 1, "max": 0, "mean": 0.5}
 
 # %%
 qrels = {"q": dict.fromkeys(sorted(relevant), 1)}
-places = np.arange(4)[None]
+columns = np.arange(4)[None]
 for name, values in scores.items():
-    run = Run.from_scores(name, ["q"], documents, places, values[None])
+    run = Run.from_scores(name, ["q"], documents, columns, values[None])
     with_mmgap = evaluate(run, qrels, ["recall@2"])["expected"].loc["q", "recall@2"]
     assert np.isclose(with_mmgap, by_hand[name])
 
@@ -116,15 +118,15 @@ for name, values in scores.items():
 #
 # Some rankings leave the order open. Reciprocal rank fusion (RRF) adds 1 / (60 + rank) for each
 # list that has the document. Suppose that each leg returns two documents, and not the same ones:
-# then both first places get equal sums, and which document comes first is a matter of sorting, not
-# of relevance. mmgap gives the value expected over all orders, and the best and the worst.
+# then the two documents at rank 1 get equal sums, and which of them comes first depends on sorting,
+# not on relevance. mmgap gives the value expected over all orders, and the best and the worst.
 
 # %%
-missing = np.nan  # a leg says nothing about what it did not return
+missing = np.nan  # a leg gives no score to what it did not return
 text_list = np.array([[0.60, 0.55, missing, missing]])
 image_list = np.array([[missing, missing, 0.40, 0.35]])
 fused = COMBINERS["rrf"](text_list, image_list)
-run = Run.from_scores("RRF", ["q"], documents, places, fused)
+run = Run.from_scores("RRF", ["q"], documents, columns, fused)
 ties = evaluate(run, qrels, ["recall@1"]).loc["q"].unstack()
 assert ties["recall@1"].to_dict() == {"expected": 0.25, "optimistic": 0.5, "pessimistic": 0}
 ties
@@ -134,9 +136,9 @@ ties
 #
 # ### The table
 #
-# Both legs and three merges that need no fitting, for each encoder and condition. A leg takes its
-# 100 best documents; a merge takes both legs' and gives each document both scores. All strategies
-# answer the same queries. Cells hold percent and, in brackets, the 95 % interval over queries;
+# Both legs and three merges that need no fitting, for each encoder and condition. A leg lists its
+# 100 best documents; a merge takes both lists and gives each document both scores. All strategies
+# answer the same queries. Cells hold percent and, in brackets, the 95 % CI over queries;
 # *ties* gives the worst and best order of equally scored documents.
 
 # %%
@@ -161,7 +163,7 @@ format_table(overall[[*keys, *overall.loc[:, "measure":"pessimistic"]]])
 settings.save(
     recall_bars(overall, panels="panel", columns=2),
     "recall",
-    alt=f"Dot plot of {measure} with 95 % intervals: five strategies (text leg, image leg, max, "
+    alt=f"Dot plot of {measure} with 95 % CIs: five strategies (text leg, image leg, max, "
     f"mean, RRF) down, one panel for each of {overall['panel'].nunique()} pairs of encoder and "
     "condition.",
     caption=f"{measure} of both legs and three merges that need no fitting, by encoder and test "
@@ -211,18 +213,18 @@ classes = classes.sort_values("order", kind="stable")
 settings.save(
     recall_bars(classes, panels="panel", strategies=["text leg", "image leg"], columns=4),
     "a2_legs_by_class",
-    alt=f"Dot plot of {measure} with 95 % intervals of mini-clip: text leg and image leg in eight "
+    alt=f"Dot plot of {measure} with 95 % CIs of mini-clip: text leg and image leg in eight "
     "panels, query classes T, I, M and B across, test conditions (a) new styles and (b) new "
     "concepts down.",
-    caption="A2: which leg finds more depends on the class of the query: T, the texts answer; I, "
-    "the pictures do; M, some documents each; B, only both together.",
+    caption="A2: which leg finds more depends on the class of the query. Relevant are, for T, "
+    "texts; for I, images; for M, some of each; for B, text and image only together.",
     data={"recall": classes[["panel", "strategy", "measure", "value"]].round(4)},
 )
 
 # %% [markdown]
 # The verdict compares the two legs query by query: the difference image leg minus text leg, with a
-# bootstrap interval over queries. If the interval lies above 0, A2 holds; if nothing of it does,
-# A2 does not hold; else this corpus cannot say.
+# 95 % bootstrap CI over queries. If the whole CI lies above 0, A2 holds; if none of it does, A2
+# does not hold; else A2 is undecided on this corpus.
 
 
 # %%
@@ -267,12 +269,12 @@ Markdown("**Measured: does A2 hold?** For all queries, then class by class:\n\n"
 # ### Rows 1 and 2 of the article's table: one leg, reranked
 #
 # A reranker reads one query with one document and gives a new score. Rows 1 and 2 give it the first
-# 32 documents of *one* leg, and it reads what that leg has seen: the text in row 1, the picture in
+# 32 documents of *one* leg, and it reads what that leg searched: the text in row 1, the image in
 # row 2. *Published (EDIS, jina-clip-v2 and jina-reranker-m0): both rows gain.* Here
 # [mini-reranker](../data/models/mini-reranker/README.md) reads the candidates of the first encoder,
 # for a part of the queries, since each of them takes 64 calls.
 #
-# It can put these 32 in order and no more: **a document outside the 32 cannot come back**. The
+# It can reorder these 32 and no more: **a document outside the 32 cannot come back**. The
 # *ceiling* is the recall of a perfect order of the 32 candidates.
 
 # %%
@@ -290,8 +292,9 @@ rows, after = [], {}
 for label, (item, found) in one_leg.items():
     ids, relevant = (item.corpus.query_ids, item.corpus.doc_ids), st.relevance(item)
     for before, reordered in (found[:2], found[2:]):
-        inside = np.take_along_axis(relevant, before.indices, axis=1) & (before.indices >= 0)
-        best = Run.from_scores("ceiling", *ids, before.indices, inside.astype(float))
+        first = before.indices[:, :32]  # after these a list holds what ties with the last
+        inside = np.take_along_axis(relevant, first, axis=1) & (first >= 0)
+        best = Run.from_scores("ceiling", *ids, first, inside.astype(float))
         part = mg.recall_table([before, reordered, best], item.corpus.qrels, measures=[measure])
         gain = difference_table([before, reordered], item.corpus.qrels, before.name)
         part["row"], part["condition"] = reordered.name, label
@@ -303,11 +306,11 @@ for label, (item, found) in one_leg.items():
         found[1::2], item.corpus.qrels, found[1].name
     ).iloc[0]
 reranked = pd.concat(rows, ignore_index=True)
+
+# %%
 assert all(
     part["value"].idxmax() == part.index[2] for _, part in reranked.groupby(["row", "condition"])
 )
-
-# %%
 legs = {st.TWO_STAGE[row].name: st.TWO_STAGE[row - 3].name for row in (3, 4)}
 keys, steps = ["row", "condition", "gain"], ["before", "reranked", "ceiling of the 32"]
 shown = reranked.assign(cell=interval).pivot(index=keys, columns="step", values="cell")
@@ -319,16 +322,16 @@ shown["published (EDIS)"] = [
 shown
 
 # %% [markdown]
-# Percent with the 95 % interval over queries; the difference is paired, query by query. The last
-# column holds the article's numbers: another corpus, another encoder, another
-# reranker. Compare the direction, not the numbers.
+# Percent with the 95 % CI over queries; the difference is paired, query by query. The last column
+# holds the article's numbers: another corpus, another encoder, another reranker. Compare the
+# direction, not the numbers.
 
 # %%
 reranked["strategy"] = reranked["row"].str.split(",").str[0] + ", " + reranked["step"]
 settings.save(
     recall_bars(reranked, panels="condition", columns=2),
     "rows_1_and_2",
-    alt=f"Dot plot of {measure} with 95 % intervals: 32 candidates by text and 32 by image, each "
+    alt=f"Dot plot of {measure} with 95 % CIs: 32 candidates by text and 32 by image, each "
     "before the reranker, after it, and the ceiling of the candidates; conditions (a) and (b) side "
     "by side.",
     caption=f"{encoders[0]}: what reranking one leg changes, and the recall of a perfect order of "
@@ -361,8 +364,8 @@ Markdown(
 # ### A3 and A4: do simple merges fail?
 #
 # *Published (EDIS, jina-clip-v2): hits of both legs merged by raw cosine have recall@10 14.55,
-# exactly that of the text leg; the image leg alone has 22.38.* A merge asks both legs, so it fails
-# if it is no better than the better of the two alone. Which leg that is was looked up on the
+# exactly that of the text leg; the image leg alone has 22.38.* A merge searches both legs, so it
+# fails if it is no better than the better of the two alone. Which leg that is was chosen on the
 # queries it is judged by, which favours it a little.
 
 # %%
@@ -384,7 +387,7 @@ settings.save(
     difference_dots(merges, panels="panel", columns=2),
     "a3_a4_merges",
     alt=f"Dot plot: difference in {measure} between each merge (max, mean, RRF) and the better "
-    "single leg, with 95 % intervals and a line at zero, one panel per encoder and condition.",
+    "single leg, with 95 % CIs and a line at zero, one panel per encoder and condition.",
     caption="A3 and A4: each merge against the better of the two legs. Left of the line the merge "
     "fails; a hollow dot is undecided.",
     data={"differences": merges[["panel", "strategy", "value"]].round(4)},
@@ -406,14 +409,15 @@ Markdown("**Measured:** the claim that this merge fails\n\n" + "\n".join(lines))
 # ### Why the higher score fails
 #
 # Compare the first ten documents of *max* with those of each leg. The wider the gap, the more of
-# them are simply those of the leg whose scores lie higher; the other leg was searched for nothing.
+# them are simply those of the leg whose scores lie higher; the other leg changes nothing. A small
+# gain over that leg, such as +0.3 points, is then a gain from the few documents that differ.
 
 # %%
 shared = {}
 for key, (*legs, max_run, _, _) in runs.items():
     assert max_run.name == "max"
     shared[key] = {
-        f"shared with the {leg.name}": np.mean(
+        f"also in the {leg.name}": np.mean(
             [
                 np.isin(*both).mean()
                 for both in zip(max_run.indices[:, :k], leg.indices[:, :k], strict=True)
@@ -426,46 +430,46 @@ for key, (*legs, max_run, _, _) in runs.items():
 # %% [markdown]
 # ### Where a merge gains and where it loses
 #
-# The same recall by class, for one encoder. A merge that follows the text leg everywhere loses
-# class I; one that keeps both legs gains most in class B, where neither leg is enough alone.
+# The same recall by class, for one encoder. A merge that follows the text leg everywhere loses in
+# class I; one that uses both legs gains most in class B, where neither leg is enough alone.
 
 # %%
 wide("query_class").reindex([*"TIMB"], level="group")
 
 # %% [markdown]
-# ### What fills the first ten places
+# ### What fills the first ten ranks
 #
-# Put every text and every picture into one index, as two hits each, and search it by raw cosine.
+# Put every text and every image into one index, as two hits each, and search it by raw cosine.
 # Half of the index are texts. If scores meant the same in both modalities, about half of the first
-# ten hits would be texts, more or fewer as the class of the queries would have it.
+# ten hits would be texts, more of them for queries of class T and fewer for class I.
 
 # %%
 rows = []
 for (name, label), item in vectors.items():
-    share = merged_text_fraction(item, k)
-    low, high = mg.evaluation.bootstrap_interval(share, rng=settings.rng())
-    rows.append((name, label, f"texts among the first {k}", share.mean(), float(low), float(high)))
+    part = merged_text_fraction(item, k)
+    low, high = mg.evaluation.bootstrap_interval(part, rng=settings.rng())
+    rows.append((name, label, f"texts among the first {k}", part.mean(), float(low), float(high)))
 columns = ["strategy", "condition", "measure", "value", "ci_low", "ci_high"]
-text_share = pd.DataFrame(rows, columns=columns)
+text_fraction = pd.DataFrame(rows, columns=columns)
 
 # %%
-figure = recall_bars(text_share, measure=f"texts among the first {k}", panels="condition")
+figure = recall_bars(text_fraction, measure=f"texts among the first {k}", panels="condition")
 for axes in figure.axes:
     axes.axvline(50, color=QUIET_COLOUR, linestyle=":", marker="none")
     note = axes.annotate(" half of the index", (50, -0.55), color=QUIET_COLOUR, fontsize=8.5)
     note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
 settings.save(
     figure,
-    "text_share",
-    alt=f"Dot plot: share of texts among the first {k} hits of an index that holds texts and "
-    "pictures, by encoder and condition; a dotted line marks the 50 % of texts in the index.",
-    caption=f"Merged by raw cosine, {text_share['value'].min():.0%} to "
-    f"{text_share['value'].max():.0%} of the first {k} hits are texts; half of the index is.",
-    data={"share": text_share.drop(columns="measure").round(4)},
+    "text_fraction",
+    alt=f"Dot plot: fraction of texts among the first {k} hits of an index that holds texts and "
+    "images, by encoder and condition; a dotted line marks the 50 % of texts in the index.",
+    caption=f"Merged by raw cosine, {text_fraction['value'].min():.0%} to "
+    f"{text_fraction['value'].max():.0%} of the first {k} hits are texts; half of the index is.",
+    data={"fraction": text_fraction.drop(columns="measure").round(4)},
 )
 
 # %% [markdown]
-# ### One query where only one leg finds the truth
+# ### One query where only one leg finds relevant documents
 #
 # As in the article's figures 3 and 4. The query is chosen by a rule: the leg that finds it has
 # most of the relevant documents among its first three; among these queries, the other leg has its
@@ -493,7 +497,7 @@ for leg, other in (("text leg", "image leg"), ("image leg", "text leg")):
     assert order["recall@3"].iloc[0] > 0
     assert order["late"].iloc[0] < 1 / 3
     print(f"only the {leg}: {chosen[leg]}; first relevant document of the {other}: ", end="")
-    print(f"place {1 / order['late'].iloc[0]:.0f}" if order["late"].iloc[0] else "not in 100")
+    print(f"rank {1 / order['late'].iloc[0]:.0f}" if order["late"].iloc[0] else "not in 100")
 
 # %%
 corpus = vectors[key].corpus
@@ -523,9 +527,9 @@ settings.save(
 # ### A glance at other languages
 #
 # The same names in other languages, from Unicode's CLDR. The sentence tower of all three encoders,
-# all-MiniLM-L6-v2, was trained on English: what it reads elsewhere are words that look alike, and
-# scripts that it cannot read leave it guessing. This is a limit of the bundled encoders, not of
-# the method.
+# all-MiniLM-L6-v2, was trained on English: in other languages it recognises words that look alike,
+# and in scripts that it cannot read its recall is at chance. This is a limit of the bundled
+# encoders, not of the method.
 
 # %%
 pools = {
@@ -551,7 +555,7 @@ by_language = pd.concat(rows, ignore_index=True)
 settings.save(
     recall_bars(by_language, panels="leg", columns=2),
     "languages",
-    alt=f"Dot plot of {measure} with 95 % intervals of mini-clip: one row per language of the "
+    alt=f"Dot plot of {measure} with 95 % CIs of mini-clip: one row per language of the "
     f"queries, {', '.join(spoken[language] for language in pools)}; text leg and image leg side by "
     "side.",
     caption="The same names in other languages: the encoder's sentence tower is an English model.",
@@ -564,9 +568,9 @@ settings.save(
 # ### Equal texts
 #
 # Several drawings of a thing often share one text, so the text leg gives them one score: whether
-# the right one of them is among the first ten is left to chance. The value in the tables is the
-# expectation; here are both ends. Where the image leg lies between them, a different sort order
-# would turn A2 over.
+# the relevant one of them is among the first ten depends on the sort order. The value in the tables
+# is the expectation over all orders; here are the worst and the best one. Where the image leg lies
+# between them, another sort order would reverse A2.
 
 # %%
 ends = overall[(overall["measure"] == measure) & overall["strategy"].isin(found)]
@@ -609,9 +613,9 @@ assert np.isclose(value["mean of raw scores"], value["mean of raised scores"], a
 format_table(shifted)
 
 # %% [markdown]
-# What can hurt the mean is spread: the leg whose scores differ more from document to document has
-# more say. It is at work in the article's example: the two text scores are further apart than the
-# two image scores, so the mean ranks as the text leg does.
+# What can hurt the mean is unequal spread: the leg whose scores differ more from document to
+# document has more influence. So it is in the article's example: the two text scores are further
+# apart than the two image scores, so the mean ranks as the text leg does.
 
 # %%
 article_a, article_b = np.array([0.72, 0.31]), np.array([0.23, 0.54])  # text, image (published)
@@ -629,15 +633,15 @@ spread.assign(ratio=spread["text"] / spread["image"]).round(3)
 
 # %% [markdown]
 # The numbers are standard deviations of a query's cosines over all documents. Where the ratio is
-# near 1, both legs have the same say and the mean has a fair chance. There is a second reason why
-# it may do well here and not on EDIS: text and drawing of these documents speak of the same thing,
-# so that two weak hints agree; a headline and a news photograph do so less often.
+# near 1, both legs have the same influence on the mean. There is a second reason why it may do well
+# here and not on EDIS: text and drawing of these documents are about the same thing, so that two
+# weak signals agree; a headline and a news photograph do so less often.
 #
 # ### One score or two
 #
-# Many search engines merge otherwise: each leg returns its own list, and a document that only one
-# list holds has one score. Its mean is then that one raw score, and the offset is back. With lists
-# of 16, as in the article's pipeline:
+# Many search engines merge in another way: each leg returns its own list, and a document that is in
+# one list only has one score. Its mean is that one raw score, so the offset matters again. With
+# lists of 16, as in the article's pipeline:
 
 # %%
 candidates = Pool(first, depth=16).candidates
@@ -661,8 +665,8 @@ Markdown(
 # ### The mixture of classes
 #
 # "Recall is higher by image" is a statement about a corpus as much as about an encoder. This
-# corpus fixed the shares of its classes; another mixture would give another winner overall. The
-# share of class I at which both legs draw level, in a corpus of T and I alone:
+# corpus fixed the fractions of its classes; with another mixture another leg may find more overall.
+# The fraction of class I at which both legs find equally much, in a corpus of T and I alone:
 
 # %%
 for key, rows in a2.groupby(["encoder", "condition"], sort=False):
@@ -675,23 +679,23 @@ for key, rows in a2.groupby(["encoder", "condition"], sort=False):
 # ### What was not judged
 #
 # Relevance follows from how the corpus was made: a drawing of the thing asked for is relevant. A
-# drawing that shows it without being labelled so counts as wrong, which costs the image leg more
-# than the text leg.
+# drawing that shows it without being labelled so counts as non-relevant, which costs the image leg
+# more than the text leg.
 #
-# Each interval here is for one comparison by itself; among many, one in twenty would miss by
-# chance.
+# Each CI here is for one comparison by itself; among many, one in twenty would miss by chance.
 
 # %% [markdown]
 # ## Summary
 #
 # - Look at recall by leg and by class of query before choosing a merge: one number over all
 #   queries is a statement about the mixture.
-# - Compare a merge with the better leg, query by query, with an interval.
-# - The maximum of raw scores follows the leg whose scores lie higher. The mean of both scores does
-#   not mind an offset, only unequal spread; the mean of whatever two lists returned minds both.
+# - Compare a merge with the better leg, query by query, with a 95 % CI.
+# - The maximum of raw scores follows the leg whose scores lie higher. An offset does not change the
+#   ranking by the mean of both scores, unequal spread does; both change the mean of what two lists
+#   returned.
 # - Reranking the candidates of one leg can at best put them in perfect order. Look at that ceiling
 #   first: a document that the leg did not list stays lost.
-# - Say what ties could change.
+# - State what ties could change.
 
 # %%
 claims = pd.concat([a2[a2["query_class"] == "all"], claims])
@@ -707,7 +711,7 @@ cells = claims.assign(
 cells.pivot(index=["encoder", "condition"], columns="claim", values="cell").loc[list(vectors)]
 
 # %% [markdown]
-# Cells: measured verdict, and the difference in points of recall@10 with its interval: image leg
+# Cells: measured verdict, and the difference in points of recall@10 with its 95 % CI: image leg
 # minus text leg (A2), merge minus the better leg (A3, A4). Published numbers: EDIS, jina-clip-v2.
 # The same differences are kept as a file.
 

@@ -3,7 +3,7 @@
 #
 # **In one sentence:** a rule on raw scores - the higher one, the mean, any fixed weight - decides
 # between the modalities before it has seen the documents; how much that costs depends on the
-# encoder, on the data and on what the query asks for, and no rule knows the last of these.
+# encoder, on the data and on what the query asks for, which no such rule knows.
 #
 # Kind: explanation. It tests three claims of "Fair scoring for multimodal documents" (Jina AI, 25
 # May 2025): **A3** taking the higher of the two scores fails; **A4** averaging the raw scores
@@ -11,13 +11,15 @@
 #
 # ## Question and answer
 #
-# *Can the raw scores of the two legs be merged by a simple rule?*
+# *Can the raw scores of the two legs be merged by a simple rule?* A **leg** is one modality's path
+# from the query to a ranked list: the text leg ranks documents by the cosine of query and text, the
+# image leg by that of query and image.
 #
-# Not by one that is fixed in advance. The rules do not fail everywhere, though, and not alike. With
-# real CLIP vectors of photographs one index of texts and pictures shows no picture at all. On the
+# Not by a rule that is fixed in advance. But the rules do not fail everywhere, and not alike. With
+# real CLIP vectors of photographs, one index of texts and images shows no image at all. On the
 # bundled corpus the higher score serves one modality at the other's expense, while a weighted mean
-# beats both legs, *if* its weight was found on similar data. The figure `weights` shows where the
-# best weights lie and the figure `transfer` what a weight costs that was found elsewhere: little
+# beats both legs, *if* its weight was chosen on similar data. The figure `weights` shows where the
+# best weights lie and the figure `transfer` what a weight costs that was chosen elsewhere: little
 # between our encoders, much between kinds of data and kinds of queries. The summary has a verdict
 # for each claim.
 
@@ -26,15 +28,15 @@
 #
 # *Before:* [04_recall_tables](04_recall_tables.ipynb), where max, mean and reciprocal rank fusion
 # are compared with the better leg; here come the reasons, the weights, and both directions. *Time:*
-# about a minute with cached vectors, less than half a minute in fast mode; several minutes more if
-# the vectors have to be made first. *Data:* the test and calibration splits of the bundled corpus
+# about a minute with cached vectors, less in fast mode; several minutes more if the vectors have to
+# be made first. *Data:* the test and calibration splits of the bundled corpus
 # [pictograms](../data/pictograms/README.md), drawings with texts about the thing shown; and the
 # public features of 500 photographs with captions (COCO) by CLIP ViT-B/16, which Liang et al.
 # published. Without a network the latter may be missing; the notebook then goes on without them.
 #
-# Classes of queries: **T**, the texts answer; **I**, only the pictures do; **M**, some relevant
-# documents by text, some by picture; **B**, neither alone is enough. Class I and class T are the
-# two directions that any merge has to serve at once.
+# Classes of queries, by what makes documents relevant: **T**, their texts; **I**, only their
+# images; **M**, of some the text, of others the image; **B**, only text and image together. Class I
+# and class T are the two directions that any merge has to serve at once.
 
 # %% [markdown]
 # ## Setup
@@ -82,7 +84,7 @@ margin = 0.01
 # ## By hand
 #
 # The article's example (*published* scores of jina-clip-v2): the query "tennis players celebrating
-# championship victory", two articles, each with a score of its text and one of its picture.
+# championship victory", two articles, each with a score of its text and one of its image.
 
 # %%
 example = pd.DataFrame({"text": [0.72, 0.23], "image": [0.31, 0.54]}, index=["A", "B"])
@@ -93,20 +95,20 @@ example.round(3)
 
 # %% [markdown]
 # Max and mean put A first, as the text leg does; the last rule puts B first, as the image leg does.
-# At which weight do they change places? Where `w * 0.72 + (1 - w) * 0.31` equals
+# At which weight do they change ranks? Where `w * 0.72 + (1 - w) * 0.31` equals
 # `w * 0.23 + (1 - w) * 0.54`, that is at `w = 0.23 / 0.72`.
 
 # %%
 difference = example.loc["A"] - example.loc["B"]
 level = -difference["image"] / (difference["text"] - difference["image"])
 assert np.isclose(level, 0.23 / 0.72)
-print(f"A leads by text by {difference['text']:.2f}, B by image by {-difference['image']:.2f}")
+print(f"by text A leads by {difference['text']:.2f}, by image B by {-difference['image']:.2f}")
 print(f"below a text weight of {level:.2f} B comes first, above it A")
 
 # %% [markdown]
-# Nothing in the two documents speaks for a weight above or below 0.32. What decides is by how much
-# a score has to differ to mean something, and that is a property of each leg: a lead of 0.23 by
-# image may be more than one of 0.49 by text, if image scores hardly vary at all.
+# Nothing in the two documents speaks for a weight above or below 0.32. What matters is how large a
+# difference of scores has to be to mean something, and that is a property of each leg: a lead of
+# 0.23 by image may be more than one of 0.49 by text, if image scores hardly vary at all.
 
 # %% [markdown]
 # ## With mmgap
@@ -139,8 +141,13 @@ for condition, label in conditions.items():
 test = {(name, label): test[name, label] for name in encoders for label in conditions.values()}
 
 # %% [markdown]
-# And CLIP ViT-B/16 on 500 photographs. Each caption is a query; its own caption is left out of the
-# texts, since it would meet itself, so only its photograph can answer.
+# And CLIP ViT-B/16 on 500 photographs. Each caption is a query, and its photograph is relevant. The
+# caption itself is left out of the texts for this query, since it would meet itself. **Such data
+# cannot judge a merge of two scores:** the relevant document would be the only one without a text
+# score, so its score would say how a rule treats missing scores, and nothing about the rule's
+# content; even in pure noise some rules would find it. What can still be compared are the ranks of
+# the image leg: alone, and in one index in which every text and every image is a hit of its own,
+# with one score. That is all that CLIP is used for below.
 
 # %%
 real = {}
@@ -155,10 +162,10 @@ except CorpusError:
 #
 # ### The higher score: what fills the list
 #
-# Put every text and every picture into one index, each a hit of its own, and search it by raw
-# cosine; that is what taking the higher score comes to. Queries of class I show what texts do to
-# pictures, queries of class T what pictures do to texts, queries of class B both. Relevant
-# documents of the *other* modality are left out of the count: they are no rivals.
+# Put every text and every image into one index, each a hit of its own, and search it by raw cosine;
+# that is what taking the higher score comes to. Queries of class I show how texts displace images,
+# queries of class T how images displace texts, queries of class B both. Relevant documents of the
+# *other* modality are left out of the count, since they are not errors.
 
 
 # %%
@@ -207,50 +214,49 @@ for (*key, query_class), part in parts.items():
     ranks = mg.scores.rank_inflation(*arrays)
     first = mg.scores.wrong_modality(*arrays)
     for leg in directions[query_class]:
-        rivals, right = against(found, good, leg)
+        others, right = against(found, good, leg)
         harm[query_class, leg, *key] = {
-            "wrong one over right one, %": cell(mean(dominance_by_query(rivals, right)), "{:.1f}"),
+            "non-relevant above, %": cell(mean(dominance_by_query(others, right)), "{:.1f}"),
             f"texts in first {k}, %": cell(mean(merged_text_fraction(part, k)), "{:.1f}"),
-            "place in own list": np.nanmedian(ranks[leg].own_rank),
-            "place after merge": np.nanmedian(ranks[leg].merged_rank),
-            "times": np.nanmedian(ranks[leg].inflation),
+            "rank in own list": np.nanmedian(ranks[leg].own_rank),
+            "rank after merge": np.nanmedian(ranks[leg].merged_rank),
+            "ratio": np.nanmedian(ranks[leg].inflation),
             "wrong modality first, %": 100 * np.nanmean(first[leg].wrong_modality),
         }
-harm = pd.DataFrame(harm).T.rename_axis(["class", "answer", "encoder", "data"])
+harm = pd.DataFrame(harm).T.rename_axis(["class", "relevant", "encoder", "data"])
 
 # %% [markdown]
-# **Class I, a picture answers.** *Wrong one over right one* is dominance within a query: how often
-# a random text that does not answer scores above the picture that does. *Place* is the median rank
-# of the best right picture, among the pictures alone and in the merged list, and *times* the median
-# of the ratio; merging two lists of equal length that are scored alike would give about 2. *Wrong
-# modality first* is the share of queries whose first hit is a text that does not answer. Half of
+# **Class I, images are relevant.** *Non-relevant above* is dominance within a query: the
+# probability that a random non-relevant text scores above a random relevant image. *Rank* is the
+# median rank of the best relevant image, among the images alone and in the merged list, and *ratio*
+# the median of their ratio; merging two lists of equal length on the same scale would give about 2.
+# *Wrong modality first* is the fraction of queries whose first hit is a non-relevant text. Half of
 # the index are texts.
 
 # %%
-numbers = ["place in own list", "place after merge", "times", "wrong modality first, %"]
+numbers = ["rank in own list", "rank after merge", "ratio", "wrong modality first, %"]
 harm[numbers] = harm[numbers].astype(float).round(1)
-harm.loc["I"].droplevel("answer")
+harm.loc["I"].droplevel("relevant")
 
 # %% [markdown]
-# **Class T, a text answers**: the same numbers in the other direction, pictures over texts.
+# **Class T, texts are relevant**: the same numbers in the other direction, images above texts.
 
 # %%
-harm.loc["T"].droplevel("answer")
+harm.loc["T"].droplevel("relevant")
 
 # %% [markdown]
-# **Class B, text and picture together**: both directions for the same queries.
+# **Class B, text and image together**: both directions for the same queries.
 
 # %%
 harm.loc["B"]
 
 # %% [markdown]
-# ### What the share of texts costs
+# ### What the fraction of texts costs
 #
-# Now the rule as a search for documents knows it: a document's score is the higher of its two.
-# Below is its recall less that of the better leg for the same queries, against the share of texts
-# among the first ten. Which leg is better was looked up on these queries, which favours it a
-# little. CLIP's captions are missing from here on: they are queries and texts at once, so that only
-# the right document lacks its text score, and no merge of two scores can be judged by such data.
+# Now the rule in a search for documents: a document's score is the higher of its two. Below is its
+# recall minus that of the better leg for the same queries, against the fraction of texts among the
+# first ten. Which leg is better was chosen on these queries, which favours it a little. CLIP is
+# missing from here on, for the reason given above.
 
 # %%
 items = test
@@ -295,24 +301,24 @@ for key, found in recall.items():
             )
             rows[-1]["leg"] = leg
 merges = pd.DataFrame(rows)
-share = {key: merged_text_fraction(part, k).mean() for key, part in parts.items()}
+text_fraction = {key: merged_text_fraction(part, k).mean() for key, part in parts.items()}
 
 # %%
 figure = new_figure(4)
 grid = figure.subplots(1, 3, sharex=True, sharey=True)
-grid[0].set_ylabel(f"max less the better leg,\n{measure} in points")
+grid[0].set_ylabel(f"max minus the better leg,\n{measure} in points")
 marks = series_marks(dict.fromkeys(key[0] for key in items))
 of_max = merges[(merges["claim"] == "A3") & (merges["queries"] != "all")]
 for row in of_max.itertuples():
     axes, mark = grid["ITB".index(row.queries)], marks[row.encoder]
-    x = 100 * share[row.encoder, row.data, row.queries]
+    x = 100 * text_fraction[row.encoder, row.data, row.queries]
     ends = [100 * row.ci_low, 100 * row.ci_high]
     axes.plot([x, x], ends, color=mark.colour, linestyle="-", marker="")
     face = "white" if row.data.startswith("(b)") else mark.colour
     axes.plot(x, 100 * row.value, mark.marker, color=mark.colour, mfc=face, ms=8)
 
 # %%
-titles = {"I": "I: a picture answers", "T": "T: a text answers", "B": "B: both together"}
+titles = {"I": "I: images are relevant", "T": "T: texts are relevant", "B": "B: both together"}
 for axes, title in zip(grid, titles.values(), strict=True):
     axes.axhline(0, color=QUIET_COLOUR, linewidth=1, marker="")
     axes.axvline(50, color=QUIET_COLOUR, linewidth=1, linestyle=":", marker="")
@@ -324,12 +330,12 @@ figure.legend(loc="outside upper center", ncols=3)
 worst = of_max.loc[of_max["value"].idxmin()]
 settings.save(
     figure,
-    "share_and_recall",
-    alt=f"Three scatter plots, queries of class I, T and B: share of texts among the first {k} "
-    "across, recall of the maximum less that of the better leg up, with 95 % intervals. Most is "
+    "fraction_and_recall",
+    alt=f"Three scatter plots, queries of class I, T and B: fraction of texts among the first {k} "
+    "across, recall of the maximum minus that of the better leg up, with 95 % CIs. Most is "
     f"lost in class {worst['queries']} by {worst['encoder']}, {-100 * worst['value']:.0f} points.",
     caption="The higher of two raw scores against the better leg. Texts that fill the list cost "
-    "most where the pictures knew the answer: class I, in new styles.",
+    "most where the image leg is the better one: class I, in new styles.",
     data={"max": of_max[["encoder", "data", "queries", "value"]].round(4)},
 )
 
@@ -338,8 +344,9 @@ settings.save(
 #
 # *Published (EDIS, jina-clip-v2): merged by raw cosine, recall@10 is 14.55, exactly that of the
 # text leg; the image leg alone has 22.38. That the mean fails is said without a number.* A merge
-# asks both legs, so it fails where it is no better than the better of them alone, for the same
-# queries.
+# searches both legs, so it fails where it is no better than the better of them alone, for the same
+# queries. CLIP is not among the rows: data whose queries are the documents' own texts would make
+# every merge look as bad, or as good, as its rule for missing scores.
 
 # %%
 merges["verdict"] = [
@@ -355,7 +362,7 @@ def claim_table(claim):
 
 
 # %% [markdown]
-# **A3: the higher score fails.** Verdict and difference in points of recall@10, merge less leg.
+# **A3: the higher score fails.** Verdict and difference in points of recall@10, merge minus leg.
 
 # %%
 claim_table("A3")
@@ -394,8 +401,8 @@ for key in test:
 
 # %% [markdown]
 # The weight is chosen on the calibration split, as the one with the highest recall there, and
-# judged on the test split. Its interval says which weights would win with other queries of the same
-# kind (bootstrap over queries).
+# judged on the test split. Its 95 % CI says which weights would be best with other queries of the
+# same kind (bootstrap over queries).
 
 
 # %%
@@ -444,18 +451,21 @@ curves = curves.set_index("panel").loc[order].reset_index()
 # %%
 best = {kind: [chosen[key] for key in chosen if key[-1] == kind] for kind in kinds}
 spans = {kind: f"{min(found):.2f} to {max(found):.2f}" for kind, found in best.items() if found}
+figure = draw_curves(
+    curves,
+    x="weight",
+    x_label="weight of the text leg (0: image leg alone, 0.5: mean, 1: text leg alone)",
+    rows={"value": f"{measure} in %"},
+    lines="queries",
+    panels="panel",
+    marks=marks,
+    marked="chosen",
+    marked_label="chosen on calibration",
+)
+
+# %%
 settings.save(
-    draw_curves(
-        curves,
-        x="weight",
-        x_label="weight of the text leg (0: image leg alone, 0.5: mean, 1: text leg alone)",
-        rows={"value": f"{measure} in %"},
-        lines="queries",
-        panels="panel",
-        marks=marks,
-        marked="chosen",
-        marked_label="chosen on calibration",
-    ),
+    figure,
     "weights",
     alt=f"{measure} on the test split over the weight of the text leg, a curve for each class of "
     "queries, a panel for each encoder and kind of data. Most curves rise from both ends to a flat "
@@ -473,8 +483,8 @@ settings.save(
 # *Published: any fixed weight is arbitrary; no number.* Taken at its word: weights chosen on
 # different, equally good grounds differ, and it matters. So for each encoder and kind of data we
 # take the weight chosen on its own calibration queries and one that was chosen elsewhere, and
-# compare their recall on the test queries. A5 holds where the foreign weight costs more than one
-# point, does not hold where it costs less, and is undecided where the interval leaves both open.
+# compare their recall on the test queries. A5 holds where the weight from elsewhere costs more than
+# one point, does not hold where it costs less, and is undecided where one point lies inside the CI.
 
 
 # %%
@@ -500,16 +510,14 @@ for name, label in test:
 # %%
 costs = pd.DataFrame([{"encoder": n, "data": c, "strategy": s, **v} for n, c, s, v in rows])
 costs["panel"], costs["measure"] = costs["encoder"] + ", " + costs["data"], measure
-dearest = costs.loc[costs["value"].idxmax()]
+costliest = costs.loc[costs["value"].idxmax()]
 settings.save(
-    difference_dots(
-        costs, panels="panel", columns=2, xlabel=f"{measure} lost, in points, 95 % interval"
-    ),
+    difference_dots(costs, panels="panel", columns=2, xlabel=f"{measure} lost, in points, 95 % CI"),
     "transfer",
-    alt=f"Dot plot: {measure} lost with a weight chosen elsewhere, with 95 % intervals and a line "
+    alt=f"Dot plot: {measure} lost with a weight chosen elsewhere, with 95 % CIs and a line "
     "at zero; rows are where the weight comes from, panels are encoder and kind of data. Most is "
-    f"lost by the weight of {dearest['strategy']}, {100 * dearest['value']:.1f} points, with "
-    f"{dearest['panel']}.",
+    f"lost by the weight of {costliest['strategy']}, {100 * costliest['value']:.1f} points, with "
+    f"{costliest['panel']}.",
     caption="What a weight costs that was chosen elsewhere. Between encoders it costs little, "
     "between kinds of data up to as much as a merge gains, between classes of queries even more.",
     data={"cost": costs[["panel", "strategy", "value"]].round(4)},
@@ -525,8 +533,8 @@ a5 = costs.pivot(index=["encoder", "data"], columns="strategy", values="cell")
 a5[list(dict.fromkeys(costs["strategy"]))].loc[list(test)]
 
 # %% [markdown]
-# A cost below zero, a foreign weight that does better than the own one, shows how unsure the choice
-# is where few queries of a class make it: the curves are flat at the top.
+# A cost below zero, where the weight from elsewhere does better than the own one, shows how
+# uncertain the choice is on few queries of a class: the curves are flat at the top.
 #
 # That a weight is arbitrary does not make it useless. Against the better of the two legs, the
 # weight chosen on the calibration split of the same data:
@@ -539,7 +547,7 @@ for key in test:
     rows[key] = {
         "weight": chosen[*key, "all"],
         "better leg": ["image", "text"][int(legs.idxmax())],
-        "weighted mean less better leg": cell(gain),
+        "weighted mean minus better leg": cell(gain),
         "a fixed weight beats both legs": verdict(gain["ci_low"], gain["ci_high"]),
     }
 gains = pd.DataFrame(rows).T.rename_axis(["encoder", "data"])
@@ -548,15 +556,16 @@ gains
 # %% [markdown]
 # ### Real CLIP: the collapse
 #
-# On 500 photographs with captions there is no bargain to strike: the captions of other photographs
-# score higher than the right photograph almost always. Photographs are searched alone, then in one
-# index with the other captions, each a hit of its own.
+# On 500 photographs with captions the captions of *other* photographs score higher than the
+# relevant photograph almost always. Photographs are searched alone, then in one index with the
+# other captions, each a hit of its own. This compares ranks of the image leg; it does not judge the
+# mean or a weight, which need both scores of each document.
 
 
 # %%
 def found_in(item, legs):
     scores, good = scored(item)
-    good["text"] = np.zeros_like(good["text"])  # a caption does not answer itself
+    good["text"] = np.zeros_like(good["text"])  # a caption is not relevant to itself
     judged = judge_entries(*({leg: part[leg] for leg in legs} for part in (scores, good)), k=k)
     return judged["expected"].mean()
 
@@ -567,16 +576,16 @@ for key, item in real.items():
     pooled = dominance(*against(*scored(item), "image"))
     print(", ".join(key))
     print(f"  photographs alone {measure} {alone:.3f}; in one index {merged:.3f}")
-    print(f"  texts among the first {k}: {share[*key, 'I']:.3f}")
-    print(f"  P(wrong text > right photograph), all queries pooled: {pooled:.3f}")
-    assert share[*key, "I"] > 0.999
+    print(f"  texts among the first {k}: {text_fraction[*key, 'I']:.3f}")
+    print(f"  P(non-relevant text > relevant photograph), all queries pooled: {pooled:.3f}")
+    assert text_fraction[*key, "I"] > 0.999
     assert alone > 0.8 > 0.1 > merged
 
 # %% [markdown]
 # Only photographs are relevant here, so **any rule that favours images looks good on these data**,
-# up to the recall of the photographs alone. The mirror case, a caption that answers, cannot be
-# tested with one caption for each photograph. On the bundled corpus it can, and there the same
-# rule, pictures first, pays for what it wins:
+# up to the recall of the photographs alone. The opposite case, queries for which a caption is
+# relevant, cannot be tested with one caption for each photograph. On the bundled corpus it can, and
+# there the same rule, images first, loses in class T everywhere, on new concepts in class I too:
 
 # %%
 rows = {}
@@ -585,9 +594,11 @@ for key, found in recall.items():
         these = 100 * only(found, query_class)
         if len(these):
             row = rows.setdefault(key, {})
-            row[f"class {query_class}, pictures first"] = these["image leg"].mean()
+            row[f"class {query_class}, images first"] = these["image leg"].mean()
             row[f"class {query_class}, texts first"] = these["text leg"].mean()
-pd.DataFrame(rows).T.rename_axis(["encoder", "data"]).round(1)
+rows = pd.DataFrame(rows).T.rename_axis(["encoder", "data"]).round(1)
+assert (rows["class T, images first"] < rows["class T, texts first"]).all()
+rows
 
 # %% [markdown]
 # ### Where the loss comes from
@@ -598,15 +609,15 @@ pd.DataFrame(rows).T.rename_axis(["encoder", "data"]).round(1)
 # judgment. What recall returns is that cause's part of the loss; since the order of removal
 # matters, it is the mean over all six orders (the Shapley value). A part below zero means that
 # removing the cause costs recall. What is left when all three are removed is *unexplained*; some of
-# that has to be, because the merged list has more rivals for its ten places. Each text and each
-# picture is a hit of its own again; the loss is recall in the own list, pictures for class I and
-# texts for class T, less recall in the merged one.
+# that has to be, because more documents compete for the first ten ranks of the merged list. Each
+# text and each image is a hit of its own again; the loss is recall in the own list, images for
+# class I and texts for class T, minus recall in the merged one.
 
 
 # %%
-def lost(found, good, bank, leg):
-    banks = {f"reference_{name}_scores": scores for name, scores in bank.items()}
-    losses = decompose_merge_loss(*found.values(), *good.values(), **banks, k=k)
+def lost(found, good, reference, leg):
+    references = {f"reference_{name}_scores": scores for name, scores in reference.items()}
+    losses = decompose_merge_loss(*found.values(), *good.values(), **references, k=k)
     return losses[leg].to_frame(rng=settings.rng(), n_resamples=n_resamples)
 
 
@@ -615,23 +626,25 @@ for (*key, query_class), part in parts.items():
     if query_class in "IT" and tuple(key) in test:
         (leg,) = directions[query_class]
         queries = calibration[*key].queries
-        bank = {name: similarity(queries, found.embeddings) for name, found in part.legs.items()}
-        causes.append(lost(*scored(part), {name: bank[name] for name in ("text", "image")}, leg))
+        legs = {name: part.legs[name].embeddings for name in ("text", "image")}
+        reference = {name: similarity(queries, rows) for name, rows in legs.items()}
+        causes.append(lost(*scored(part), reference, leg))
         causes[-1]["setting"] = f"{key[0]}, {key[1][:3]}"
 
 # %% [markdown]
-# CLIP has no calibration split: one random half of the captions is judged, the other is the bank.
+# CLIP has no calibration split: one random half of the captions is judged, the other half gives the
+# reference scores.
 
 # %%
 for (name, _), item in real.items():
     half, other = np.array_split(settings.rng().permutation(len(item.queries)), 2)
     found, good = scored(item)
     of_half = [{leg: values[half] for leg, values in side.items()} for side in (found, good)]
-    bank = {leg: values[other] for leg, values in found.items()}
-    causes.append(lost(*of_half, bank, "image").assign(setting=name))
+    reference = {leg: values[other] for leg, values in found.items()}
+    causes.append(lost(*of_half, reference, "image").assign(setting=name))
 causes = pd.concat(causes, ignore_index=True)
 causes["direction"] = causes["leg"].map(
-    {"image": "a picture answers (class I)", "text": "a text answers (class T)"}
+    {"image": "images are relevant (class I)", "text": "texts are relevant (class T)"}
 )
 
 # %%
@@ -646,37 +659,37 @@ settings.save(
     loss_parts(split, panels="direction", k=k),
     "causes",
     alt=f"Stacked bars: {measure} lost by merging raw scores, split into offset, spread, hubness "
-    "and an unexplained rest, one bar for each encoder and kind of data. Left, queries that a "
-    "picture answers; largest cause: "
+    "and an unexplained rest, one bar for each encoder and kind of data. Left, queries "
+    "for which images are relevant; largest cause: "
     + "; ".join(f"{name} {cause}" for name, cause in largest.items())
-    + ". Right, queries that a text answers.",
-    caption="What a merge by raw score loses, by cause. (a) new styles, (b) new concepts. The loss "
-    "is one of pictures; texts lose little or nothing.",
+    + ". Right, queries for which texts are relevant.",
+    caption="What a merge by raw score loses, by cause. (a) new styles, (b) new concepts. The "
+    "image leg loses; the text leg loses little or nothing.",
     data={"parts": split[["direction", "setting", "cause", "value"]].round(4)},
 )
 
 # %%
 lines = []
-for leg, words in (("image", "a picture answers"), ("text", "a text answers")):
+for leg, words in (("image", "images are relevant"), ("text", "texts are relevant")):
     for setting, row in totals[leg].dropna().iterrows():
         found = ", ".join(f"{cause} {100 * row[cause]:+.1f}" for cause in order_of_causes)
         lines.append(f"- {words}, {setting}: {100 * row['loss']:.1f} points lost: {found}")
 Markdown("**Measured:**\n\n" + "\n".join(lines))
 
 # %% [markdown]
-# Where the offset is the larger part, subtracting two means would bring most of the pictures back.
+# Where the offset is the larger part, subtracting two means would bring most of the images back.
 # Where spread is large it would not: the upper end of the wider distribution still fills the list.
-# That is why "just add a constant to the image scores" helps one encoder and not the next. And a
-# cause that is above zero on the left and below zero on the right is a bargain: removing it gives
-# the pictures places that the texts lose.
+# That is why "just add a constant to the image scores" helps one encoder and not the next. A cause
+# that is above zero on the left and below zero on the right is a trade-off: removing it gives the
+# images ranks that the texts lose.
 #
 # ## What could fool us
 #
 # ### Ties
 #
 # Many documents of the bundled corpus share one text. Where only texts are compared, the order of
-# such documents is open, and the tables give the expectation over all orders. Worst and best order
-# of three rules:
+# such documents is undetermined, and the tables give the expectation over all orders. Worst and
+# best order of three rules:
 
 # %%
 ties = {}
@@ -691,15 +704,15 @@ for key, item in test.items():
 pd.DataFrame(ties).T.rename_axis(["encoder", "data"])
 
 # %% [markdown]
-# The maximum inherits the ties of the leg it follows, and its two ends lie further apart than most
-# differences in the table of A3: there, another sort order could turn a verdict over. A picture's
-# score breaks the ties, if it has any weight. So a part of what a weighted mean gains over the text
-# leg is nothing but that.
+# The maximum inherits the ties of the leg it follows, and its worst and best order lie further
+# apart than most differences in the table of A3: there, another sort order could reverse a verdict.
+# The image's score breaks the ties, if it has any weight. So a part of what a weighted mean gains
+# over the text leg is only that.
 #
-# ### The share of the pool
+# ### The fraction of the pool
 #
-# Half of the index are texts, but many of them are equal. With each different text once, the pool
-# and the first ten look like this:
+# Half of the index are texts, but many of them are equal. With each different text kept once, in
+# percent:
 
 # %%
 rows = {}
@@ -720,7 +733,7 @@ for key, item in test.items():
 # ### The mixture of classes
 #
 # "The best weight for all queries" is a weight for this corpus' mixture of classes. With other
-# shares of class I, in a corpus of T and I alone, the same curves give other best weights:
+# fractions of class I, in a corpus of T and I alone, the same curves give other best weights:
 
 # %%
 mixture = {}
@@ -733,12 +746,13 @@ for key in test:
 pd.DataFrame(mixture).T.rename_axis(["encoder", "data"])
 
 # %% [markdown]
-# So a weight is a guess of what people will ask. That guess can be right for a while.
+# So a weight is a guess of what people will ask, and holds as long as their questions stay the
+# same.
 #
-# ### It is not the texts that win
+# ### Texts do not always rank first
 #
-# On CLIP the texts win because the query is a text. Turn the data round: each photograph is a
-# query, itself left out, and its caption is to be found among the other photographs and all
+# On CLIP the texts rank first because the query is a text. With the data exchanged, each photograph
+# is a query, itself left out, and its caption is to be found among the other photographs and all
 # captions.
 
 # %%
@@ -752,21 +766,21 @@ for item in real.values():
     assert merged_text_fraction(turned, k).mean() > 0.999
 
 # %% [markdown]
-# Now a rule that favours *texts* would look perfect. What wins is the query's own modality; a
-# weight fitted on one kind of query is wrong for the other.
+# Now a rule that favours *texts* would look perfect. The query's own modality ranks first; a weight
+# fitted on one kind of query is wrong for the other.
 #
 # ### Drawings with texts that fit
 #
-# Text and drawing of these documents speak of the same thing, so that two weak hints agree, and
+# Text and drawing of these documents are about the same thing, so that two weak signals agree, and
 # every document has both scores. This favours the mean and the weights; a headline and a news
-# photograph agree less often. And each interval here is for one comparison by itself: among this
-# many, some miss by chance.
+# photograph agree less often. And each CI here is for one comparison by itself: among this many,
+# some miss by chance.
 #
 # ## Exercises
 #
 # 1. Add 0.3 to all image scores of mini-clip. Which of max, mean and weighted mean change their
 #    recall?
-# 2. Double all text scores. Which weight does then what 0.5 did before?
+# 2. Double all text scores. Which weight then gives the ranking that 0.5 gave before?
 
 # %% tags=["solution"]
 key = next(iter(test))
@@ -790,13 +804,15 @@ print(f"{weight:.3f}: a weight means nothing without the scale of the scores it 
 # ## Summary
 #
 # - The maximum of raw scores is the list of the modality that scores higher. Whether that costs
-#   recall depends on whether the other leg knew better.
-# - The mean can be good or useless. It does not mind an offset, only unequal spread, and needs
-#   both scores of every document.
+#   recall depends on whether the other leg is the better one.
+# - The mean can be good or useless. An offset does not change its ranking, unequal spread does, and
+#   it needs both scores of every document.
 # - A fixed weight that was chosen on queries of the same kind beat both legs here; one chosen
-#   elsewhere can cost more than it wins. Queries that texts answer want another weight than queries
-#   that pictures answer.
-# - Data on which one modality alone is relevant cannot judge a merge. Test both directions.
+#   elsewhere can cost more than it gains. Queries for which texts are relevant need another weight
+#   than queries for which images are relevant.
+# - Data on which one modality alone is relevant cannot judge a merge: test both directions. Nor can
+#   data whose queries are the documents' own texts: there compare the ranks of the image leg, or
+#   bring queries of your own, such as another caption of each image.
 
 # %%
 published = {"A3": "14.55, image leg alone 22.38", "A4": "fails, no number"}
@@ -809,8 +825,9 @@ for source in ("other encoders", "other kind of data"):
 summary.fillna("cannot be tested")
 
 # %% [markdown]
-# Cells: verdict on the claim, measured; points of recall@10 over all queries with 95 % interval.
-# A3, A4: merge less better leg. A5: what the foreign weight costs, against a margin of one point.
+# Cells: verdict on the claim, measured; points of recall@10 over all queries with 95 % CI.
+# A3, A4: merge minus better leg. A5: what the weight from elsewhere costs, against a margin of one
+# point.
 
 # %%
 lines = []

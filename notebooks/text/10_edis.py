@@ -2,9 +2,9 @@
 # # EDIS: the run the article did
 #
 # **In one sentence:** the article's table is seven numbers on 3,241 news captions; this notebook is
-# the run that would repeat it, with everything the article leaves open as an option, and where the
-# data, the models or a GPU are missing it shows the plan, the real judgments, and the same code on
-# the bundled corpus.
+# the run that would repeat it, with every setting that the article does not report as an option,
+# and where the data, the models or a GPU are missing it shows the plan, the real judgments, and the
+# same code on the bundled corpus.
 #
 # Kind: how-to. It prepares the test of the table of "Fair scoring for multimodal documents" (Jina
 # AI, 25 May 2025; EDIS, jina-clip-v2, jina-reranker-m0).
@@ -15,23 +15,26 @@
 # be met?*
 #
 # The cell *Which of the two is this?* says whether the real run takes place here. What can be said
-# without it: eleven decisions are open, and the figure `points` shows on the bundled corpus that
-# some of them move a row by more points than the article's last two rows differ. And with 3,241
-# queries a recall is known to one or two points, so agreement in the second decimal would be luck.
-# The figure `judged` shows how few documents are relevant for a query of EDIS.
+# without it: eleven settings are unreported, and the figure `points` shows on the bundled corpus
+# that some of them move a row by more points than the article's last two rows differ. And with
+# 3,241 queries a recall is known to one or two points, so agreement in the second decimal would be
+# luck. The figure `judged` shows how few documents are relevant for a query of EDIS.
+#
+# A **leg** is one modality's path from the query to a ranked list: the text leg ranks documents by
+# the cosine of query and text, the image leg by that of query and image.
 
 # %% [markdown]
 # ## What you need
 #
-# *Before:* [04_recall_tables](04_recall_tables.ipynb). *Time:* without the real run
-# a minute with cached vectors and reranker scores, else some minutes, less in fast mode; the real
-# run takes hours on a GPU, see *The plan*. *Data, real run:*
-# EDIS (`mmgap corpus fetch edis`, about 20 GB), the models jina-clip-v2 and jina-reranker-m0, both
-# under CC-BY-NC-4.0, no commercial use. *Data, else:* the test split of
-# [pictograms](../data/pictograms/README.md), drawings with texts about the thing shown.
-# *Judgments:* `topics.mbeir-edis_task2.test.jsonl` of the repository castorini/anserini-tools (2.8
-# MB). Name it in the cell *Parameters*, or put it as `edis_test_topics.jsonl` into the folder that
-# `MMGAP_ORACLES` names. Without it the notebook uses what the catalogue states.
+# *Before:* [04_recall_tables](04_recall_tables.ipynb). *Time:* without the real run half a minute
+# with cached vectors and reranker scores, else some minutes, less in fast mode; the real run takes
+# hours on a GPU, see *The plan*. *Data, real run:* EDIS (`mmgap corpus fetch edis`, about 20 GB),
+# the models jina-clip-v2 and jina-reranker-m0, both under CC-BY-NC-4.0, no commercial use. *Data,
+# else:* the test split of [pictograms](../data/pictograms/README.md), drawings with texts about the
+# thing shown. *Judgments:* `topics.mbeir-edis_task2.test.jsonl` of the repository
+# castorini/anserini-tools (2.8 MB). Name it in the cell *Parameters*, or put it as
+# `edis_test_topics.jsonl` into the folder that `MMGAP_ORACLES` names. Without it the notebook uses
+# what the catalogue states.
 
 # %% [markdown]
 # ## Setup
@@ -81,7 +84,7 @@ topics = None  # the file of judgments, where it is not in the folder of MMGAP_O
 measure = "recall@10"  # 1: or "hit@10"
 min_grade = None  # 2: 1, 2 or 3
 pool = "full"  # 3: or "restricted"
-n_sample = None  # 4: so many queries, drawn by lot
+n_sample = None  # 4: so many queries, sampled at random
 duplicates, backfill = "max", False  # 5: or "first"; or True
 average = "after"  # 6: or "before" the sigmoid
 ties = "expected"  # 7: or "index", "doc_id"
@@ -100,10 +103,10 @@ every = settings.size(full=4, fast=12)  # take every n-th query of the bundled c
 # with one and the same score. What is recall@3? It depends on points 1, 2 and 7.
 
 # %%
-a, c, b_or_d = 1, 1, 0.5  # b is in place 3 in one of two orders
+a, c, b_or_d = 1, 1, 0.5  # b is at rank 3 in one of two orders
 by_hand = {
-    "share of grade 3": (a + b_or_d) / 2,
-    "share of grades 2 and 3": (a + c + b_or_d) / 3,
+    "fraction of grade 3": (a + b_or_d) / 2,
+    "fraction of grades 2 and 3": (a + c + b_or_d) / 3,
     "any of grade 3 (hit)": 1.0,
     "grade 3, b sorted first": (a + 1) / 2,
     "grade 3, d sorted first": (a + 0) / 2,
@@ -115,7 +118,7 @@ pd.Series(by_hand).round(2).to_frame("recall@3")
 # (macro) counts both alike, the mean over relevant documents (micro) does not.
 
 # %%
-first_query, second_query = by_hand["share of grade 3"], 1.0
+first_query, second_query = by_hand["fraction of grade 3"], 1.0
 macro, micro = (first_query + second_query) / 2, (2 * first_query + 1 * second_query) / 3
 print(f"macro {macro:.3f}, micro {micro:.3f}")
 assert macro > micro
@@ -140,14 +143,14 @@ scores = np.array([[0.9, 0.8, 0.5, 0.5]])
 run = Run("by hand", ["q"], ["a", "b", "c", "d"], ranking, scores)
 grades = {"q": {"a": 3, "b": 3, "c": 2}}
 found = {least: evaluate(run, grades, ["recall@3", "hit@3"], min_grade=least) for least in (2, 3)}
-assert np.isclose(found[3]["expected"]["recall@3"].item(), by_hand["share of grade 3"])
-assert np.isclose(found[2]["expected"]["recall@3"].item(), by_hand["share of grades 2 and 3"])
+assert np.isclose(found[3]["expected"]["recall@3"].item(), by_hand["fraction of grade 3"])
+assert np.isclose(found[2]["expected"]["recall@3"].item(), by_hand["fraction of grades 2 and 3"])
 assert found[3]["expected"]["hit@3"].item() == by_hand["any of grade 3 (hit)"]
 assert found[3]["optimistic"]["recall@3"].item() == by_hand["grade 3, b sorted first"]
 assert found[3]["pessimistic"]["recall@3"].item() == by_hand["grade 3, d sorted first"]
 
 # %% [markdown]
-# The eleven points, with the option and the default of mmgap:
+# The eleven unreported settings, called points below, with the option and the default of mmgap:
 
 # %%
 pd.set_option("display.max_colwidth", None)
@@ -158,16 +161,16 @@ unreported_settings()[["question", "option", "default"]]
 #
 # ### What the article states
 #
-# *Published*, recall@10 in percent. Beside it the half width of a 95 % interval over 3,241 queries,
+# *Published*, recall@10 in percent. Beside it the half width of a 95 % CI over 3,241 queries,
 # and over 1,000: not published, and an upper bound, since no quantity between 0 and 1 with that
 # mean can spread more.
 
 # %%
 n_edis = find_corpus("edis").queries
 published = pd.DataFrame({"published": pd.Series(PUBLISHED)})
-share = published["published"] / 100
+fraction = published["published"] / 100
 for n in (n_edis, 1000):
-    published[f"± at most, {n:,} queries"] = 196 * np.sqrt(share * (1 - share) / n)
+    published[f"± at most, {n:,} queries"] = 196 * np.sqrt(fraction * (1 - fraction) / n)
 published.round(2)
 
 # %%
@@ -231,10 +234,10 @@ if judged is not None:
         part = [100 * (graded[column] == n).mean() for n in at]
         axes.plot(at, part, color=mark.colour, marker=mark.marker, linestyle=mark.line)
         peak = int(np.argmax(part))
-        place = {"xytext": (8, 4), "textcoords": "offset points", "color": mark.colour}
-        axes.annotate(column, (at[peak], part[peak]), **place)
+        look = {"xytext": (8, 4), "textcoords": "offset points", "color": mark.colour}
+        axes.annotate(column, (at[peak], part[peak]), **look)
     axes.set(xlabel="documents of that grade for one query", ylabel="% of queries")
-    axes.set(ylim=(0, None), xlim=(0.5, at[-1] + 1.5))
+    axes.set(ylim=(0, None), xlim=(0.5, at[-1] + 1.5), xticks=at)
 
 # %%
 if judged is None:
@@ -244,7 +247,7 @@ else:
     shown = settings.save(
         figure,
         "judged",
-        alt="Share of EDIS' queries against the number of documents judged for them, two lines: "
+        alt="Percent of EDIS' queries by the number of documents judged for them, two lines: "
         f"grade 3 peaks at {graded.iloc[:, 0].mode()[0]}, grade 2 or 3 lies further right.",
         caption=f"{few:.0%} of the queries of EDIS have one or two relevant documents, among more "
         "than a million. Counting grade 2 too (point 2) changes what is asked.",
@@ -399,7 +402,7 @@ first_stage = ran.set_index("strategy")["value"]
 settings.save(
     recall_bars(ran, measure=measure),
     "bundled",
-    alt="Recall at 10 on the bundled corpus, a dot with its 95 % interval for each row of the "
+    alt="Recall at 10 on the bundled corpus, a dot with its 95 % CI for each row of the "
     f"article's table that ran. Highest: {first_stage.idxmax()}, {first_stage.max():.2f}.",
     caption="The article's rows on the bundled corpus, condition (a). Numbers of another corpus "
     "and other models than the article's.",
@@ -440,13 +443,13 @@ corpora = {
     "8: texts of 3 words at most": cut_texts(corpus, 3),
 }
 changes = {
-    "1: hit, not the share": {"measure": "hit@10"},
+    "1: hit, not recall": {"measure": "hit@10"},
     "5: the first leg's score": {"strategies": two_stage_strategies(duplicates="first")},
     "5: backfilled": {"strategies": two_stage_strategies(backfill=True)},
     "6: before the sigmoid": {"strategies": two_stage_strategies(average="before")},
     "7: ties as in the corpus": {"ties": "index"},
     "7: ties by id, descending": {"ties": "doc_id"},
-    "9: pictures of 64 pixels": {"side": 64},
+    "9: images of 64 pixels": {"side": 64},
     "10: micro": {"mean": "micro"},
 }
 
@@ -486,7 +489,9 @@ settings.save(
     alt="One row for each unreported setting that was changed alone, one mark for each row of the "
     f"table: by how many points it moves. The largest move is {largest.max():.1f} points, by "
     f"'{largest.idxmax()}'.",
-    caption="What the unreported settings decide, on the bundled corpus. "
+    caption="What the unreported settings decide, on the bundled corpus"
+    + "".join(f" (not drawn: {row})" for row in skipped)
+    + ". "
     f"{(largest > apart).sum()} of {len(largest)} choices move some row by more than the "
     f"{apart:.2f} points between the article's last two rows.",
     data={name: row.round(6) for name, row in moved.iterrows()},
@@ -494,7 +499,7 @@ settings.save(
 
 # %%
 if measure == "recall@10":  # what must be so on any corpus
-    assert (moved.loc["1: hit, not the share"] >= -1e-9).all()
+    assert (moved.loc["1: hit, not recall"] >= -1e-9).all()
     assert (moved.loc["3: judged documents only"].loc[["text leg", "image leg"]] >= -1e-9).all()
 assert (largest > apart).any()
 over = largest[largest > apart].index.str.split(":").str[0].unique()
@@ -507,13 +512,15 @@ Markdown(
 # %% [markdown]
 # How much a point moves a number depends on the corpus: the bundled one has more relevant documents
 # for a query than EDIS, shorter texts and a small pool. The changes say where to look, not by how
-# much EDIS would move.
+# much EDIS would move. Line *4* rests on about a hundred queries, whose recall is known to about 9
+# points up or down: what it moves is what a sample of that size can move by chance. The other lines
+# compare the same queries.
 #
 # ### A case in which a repeat must fail
 #
 # The restricted pool. If the article used all of the million documents and you take the judged ones
-# only, a single leg can only rise, by nothing that a method did. Line *3* of the figure shows it on
-# the bundled corpus, of which a good part is judged; of EDIS it is one document in forty.
+# only, the recall of a single leg can only rise, whatever the method. Line *3* of the figure shows
+# it on the bundled corpus, of which a good part is judged; of EDIS it is one document in forty.
 
 # %%
 n_judged = 25_463  # published: distinct judged candidates of the test split
@@ -526,8 +533,9 @@ if judged is not None:
 # %% [markdown]
 # ## Summary
 #
-# - The real run is a parameters cell away; the plan says what it costs, and a killed run goes on.
-# - Eleven things are open in the article. Decide and state them before you compare numbers.
+# - The real run needs only the cell *Parameters*; the plan says what it costs, and a killed run
+#   goes on where it stopped.
+# - The article leaves eleven settings unreported. Decide and state them before you compare numbers.
 # - With 3,241 queries a published recall is good to one or two points; compare methods on the same
 #   queries, paired.
 # - About half of EDIS' documents share their headline with another one: ties are no rare case, so

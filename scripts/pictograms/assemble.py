@@ -34,7 +34,7 @@ class Corpus:
     """Everything that is written, and counts of what was left out and why."""
 
     drawings: list[tuple[Drawing, Pool]] = field(default_factory=list)
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    images: dict[str, bytes] = field(default_factory=dict)
     queries: list[Query] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -51,29 +51,29 @@ def pool_name(pool: Pool) -> str:
 
 def keep_distinct(
     drawings: list[tuple[Drawing, Pool]],
-    pictures: list[tuple[bytes, str] | None],
+    images: list[tuple[bytes, str] | None],
     corpus: Corpus,
 ) -> None:
     """Put into the corpus every drawing that shows something and that no other one equals.
 
-    Of equal pictures of one concept the first by id stays. Equal pictures of different concepts all
-    go: such a picture would be right and wrong at once.
+    Of equal images of one concept the first by id stays. Equal images of different concepts all
+    go: such an image would be right and wrong at once.
     """
     by_pixels: dict[str, list[tuple[Drawing, Pool, bytes]]] = defaultdict(list)
-    for (drawing, pool), picture in zip(drawings, pictures, strict=True):
-        if picture is None:
-            corpus.left_out["pictures that show nothing or cannot be drawn"] += 1
+    for (drawing, pool), image in zip(drawings, images, strict=True):
+        if image is None:
+            corpus.left_out["drawings that show nothing or cannot be drawn"] += 1
         else:
-            by_pixels[picture[1]].append((drawing, pool, picture[0]))
+            by_pixels[image[1]].append((drawing, pool, image[0]))
     for group in by_pixels.values():
         group.sort(key=lambda entry: entry[0].id)
         if len({drawing.concept for drawing, _, _ in group}) > 1:
-            corpus.left_out["pictures that equal one of another concept"] += len(group)
+            corpus.left_out["drawings that equal one of another concept"] += len(group)
             continue
-        corpus.left_out["pictures that equal one of the same concept"] += len(group) - 1
+        corpus.left_out["drawings that equal one of the same concept"] += len(group) - 1
         drawing, pool, blob = group[0]
         corpus.drawings.append((drawing, pool))
-        corpus.pictures[drawing.id] = blob
+        corpus.images[drawing.id] = blob
     corpus.drawings.sort(key=lambda entry: entry[0].id)
 
 

@@ -1,4 +1,4 @@
-"""Open Clip Art: pictures with the titles, keywords and descriptions of those who drew them."""
+"""Open Clip Art: drawings with the titles, keywords and descriptions of those who drew them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .wordnet import WordNet
 STYLE = "openclipart"
 _FOLDER = "usr/share/openclipart/svg/"
 
-# Not pictures of things (gradients, stars, icon themes, cards), flags (see flags.py), or GPL files
+# Not drawings of things (gradients, stars, icon themes, cards), flags (see flags.py), or GPL files
 # (computer/).
 _FOLDERS_LEFT_OUT = re.compile(
     r"computer|special|buttons|logos|shapes|recreation/games/cards|recreation/games/dice"
@@ -87,9 +87,9 @@ def _words(markup: str) -> str:
 
 
 def clean_title(title: str, stem: str, creator: str) -> str:
-    """Return what the picture is called: the title, or the file name where the title is generic.
+    """Return what the drawing is called: the title, or the file name where the title is generic.
 
-    Titles like "Clipart by Nicu Buculei - pear" were copied from picture to picture and are often
+    Titles like "Clipart by Nicu Buculei - pear" were copied from drawing to drawing and are often
     wrong (a lemon has this one), so nothing is returned for them.
 
     >>> clean_title("Baseball (B and W)", "baseball_bw_ganson", "Gerald G.")
@@ -134,13 +134,13 @@ def _base_forms(word: str) -> list[str]:
 
 
 def _is_flag(title: str, metadata: Metadata) -> bool:
-    """Return whether a picture is a flag outside the folder of flags, known there or outdated."""
+    """Return whether a drawing is a flag outside the folder of flags, known there or outdated."""
     return any(word in ("flag", "flags") for text in (title, *metadata.keywords)
                for word in words_of(text))  # fmt: skip
 
 
 def _keywords(metadata: Metadata) -> list[str]:
-    """Return the uploader's keywords that say something about the picture."""
+    """Return the uploader's keywords that say something about the drawing."""
     creator = set(words_of(metadata.creator))
     kept = []
     for item in metadata.keywords:
@@ -217,7 +217,7 @@ def read_clip_art(
 
 
 def _describes(text: str, title: str) -> bool:
-    """Return whether a description is English-looking prose about the picture, not the title."""
+    """Return whether a description is English-looking prose about the drawing, not the title."""
     words = words_of(text)
     new = set(words) - set(words_of(title)) - _LITTLE_WORDS
     return (

@@ -268,10 +268,10 @@ def read_drawings(archives: dict[str, Archive], found: list[Emoji]) -> Iterator[
 def _artwork(
     style: str, archives: dict[str, Archive], found: list[Emoji]
 ) -> dict[str, str | bytes]:
-    """Return the pictures of one style by hexcode."""
+    """Return the images of one style by hexcode."""
     files = archives[style].files
     wrong = wrong_matches(style)
-    pictures: dict[str, str | bytes] = {}
+    images: dict[str, str | bytes] = {}
     if style == "fluent-3d":
         wrong = {code_key(code): why for code, why in wrong.items()}
         by_code = {
@@ -282,15 +282,15 @@ def _artwork(
         for emoji in found:
             key = code_key(emoji.hexcode)
             if key in by_code and key not in wrong:
-                pictures[emoji.hexcode] = by_code[key]
-        return pictures
+                images[emoji.hexcode] = by_code[key]
+        return images
     collection = json.loads(files["icons.json"])
     names = _icon_names(style, archives, found, set(wrong))
     for emoji in found:
         svg = icon_svg(collection, names.get(emoji.hexcode, ""))
         if svg is not None:
-            pictures[emoji.hexcode] = svg
-    return pictures
+            images[emoji.hexcode] = svg
+    return images
 
 
 # Sections of wrong_matches.toml are named after the packages.

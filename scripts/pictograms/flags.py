@@ -26,7 +26,7 @@ STYLES = {
 # Plain rectangles, often white at the edge.
 _FLAT = frozenset({"iso-flags", "openclipart-flags"})
 
-# They fly another country's flag, so their pictures would be two concepts at once.
+# They fly another country's flag, so their images would be two concepts at once.
 _NO_FLAG_OF_THEIR_OWN = word_set("bv sj hm um mf cp ea ta dg ic ac")
 
 # File names of Open Clip Art that are not the CLDR name.

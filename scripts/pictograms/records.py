@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Drawing:
-    """One picture, what it shows, and the one text that stands beside it.
+    """One image, what it shows, and the one text that stands beside it.
 
     ``finish`` is ``crop`` where empty margins are cut away and ``frame`` where a thin line shows
-    the edge of a picture that may be white there (flags).
+    the edge of an image that may be white there (flags).
     """
 
     style: str
@@ -32,7 +32,7 @@ class Drawing:
 
     @property
     def id(self) -> str:
-        """Return the document id; it is also the name of the picture."""
+        """Return the document id; it is also the name of the image."""
         return f"{self.style}.{self.slug}"
 
 

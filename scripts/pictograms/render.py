@@ -1,4 +1,4 @@
-"""Drawings become 128 x 128 RGB pictures on white, stored as WebP."""
+"""Drawings become 128 x 128 RGB images on white, stored as WebP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def to_picture(artwork: str | bytes, finish: str) -> tuple[bytes, str] | None:
     Parameters
     ----------
     artwork : str or bytes
-        SVG text, SVG bytes, or an encoded raster picture.
+        SVG text, SVG bytes, or an encoded raster image.
     finish : str
         ``crop`` cuts away empty margins (clip art often stands in the corner of a blank page);
         ``frame`` draws a thin line around a flag that may be white at its edge.
@@ -46,7 +46,7 @@ def to_picture(artwork: str | bytes, finish: str) -> tuple[bytes, str] | None:
 
 
 def _smallest_webp(image: Image.Image) -> bytes:
-    """Return a picture as WebP: flat drawings are smaller without loss, shaded ones with it."""
+    """Return an image as WebP: flat drawings are smaller without loss, shaded ones with it."""
     encoded = []
     lossy = {"quality": _QUALITY, "method": 6}
     lossless = {"lossless": True, "quality": 60, "method": 4}  # here they mean effort
@@ -69,13 +69,13 @@ def _open(artwork: str | bytes, width: int) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return an RGB picture with white where the drawing is transparent."""
+    """Return an RGB image with white where the drawing is transparent."""
     ground = Image.new("RGBA", image.size, (*_WHITE, 255))
     return Image.alpha_composite(ground, image).convert("RGB")
 
 
 def _square(image: Image.Image, inside: int, framed: bool) -> Image.Image:
-    """Return the picture scaled to fit, in the middle of a white square."""
+    """Return the image scaled to fit, in the middle of a white square."""
     scale = inside / max(image.size)
     size = tuple(max(1, round(side * scale)) for side in image.size)
     if size != image.size:

@@ -18,7 +18,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 def write_corpus(
     corpus: Corpus, archives: dict[str, Archive], datasheet: str, target: Path
 ) -> None:
-    """Write documents, queries, judgments, translations, pictures, datasheet and manifest."""
+    """Write documents, queries, judgments, translations, images, datasheet and manifest."""
     for folder, pattern in (("images", "*.zip"), ("languages", "*.jsonl")):
         (target / folder).mkdir(parents=True, exist_ok=True)
         for outdated in (target / folder).glob(pattern):
@@ -34,7 +34,7 @@ def write_corpus(
     for language in LANGUAGES:
         rows = translations(language, archives, corpus)
         _write_lines(target / "languages" / f"{language}.jsonl", rows)
-    _write_pictures(corpus, target / "images")
+    _write_images(corpus, target / "images")
     counts = _counts(corpus, len(judgments))
     _write_text(target / "README.md", _fill(datasheet, counts, target))
     _write_manifest(counts, target)
@@ -94,7 +94,7 @@ def _write_text(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8"))
 
 
-def _write_pictures(corpus: Corpus, folder: Path) -> None:
+def _write_images(corpus: Corpus, folder: Path) -> None:
     """Write one uncompressed zip per style, members sorted, without dates."""
     by_style = defaultdict(list)
     for drawing, _ in corpus.drawings:
@@ -105,7 +105,7 @@ def _write_pictures(corpus: Corpus, folder: Path) -> None:
                 member = zipfile.ZipInfo(name, _LONG_AGO)
                 member.create_system = 3
                 member.external_attr = 0o644 << 16
-                archive.writestr(member, corpus.pictures[name.removesuffix(".webp")])
+                archive.writestr(member, corpus.images[name.removesuffix(".webp")])
 
 
 def _counts(corpus: Corpus, judgments: int) -> dict:

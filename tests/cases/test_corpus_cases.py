@@ -26,7 +26,7 @@ from mmgap.strategies.rerank import PairScorer
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 8, 4), dtype=np.uint8)
 
 
-def picture(mode: str) -> Image.Image:
+def drawing(mode: str) -> Image.Image:
     if mode == "I;16":
         return Image.fromarray(NOISE[..., 0].astype(np.uint16) << 8)
     return Image.fromarray(NOISE).convert(mode)
@@ -64,7 +64,7 @@ def corpus_of(*paths: Path) -> Corpus:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("mode", ["L", "I;16", "RGB", "RGBA", "P", "LA", "1"])
 def test_c11_an_image_is_upright_whatever_its_pixels(mode: str, orientation: int) -> None:
-    image = picture(mode)
+    image = drawing(mode)
     upright = np.asarray(as_rgb(image, "it"))
     plain = Image.fromarray(upright)
     plain.info["exif"] = turned(orientation).tobytes()
@@ -79,7 +79,7 @@ def test_c11_an_image_is_upright_whatever_its_pixels(mode: str, orientation: int
 def test_c13_one_image_has_one_vector_in_every_door(mode: str, tmp_path: Path) -> None:
     kind = "TIFF" if mode == "CMYK" else "PNG"
     path = tmp_path / f"it.{kind.lower()}"
-    path.write_bytes(encoded(picture(mode), kind, exif=turned(6)))
+    path.write_bytes(encoded(drawing(mode), kind, exif=turned(6)))
     encoder = mg.load_encoder("mini-clip")
     leg = mg.embed(corpus_of(path), encoder, cache=False, progress=False).image.embeddings
     given = encoder.encode_images([Image.open(path)])
@@ -93,9 +93,9 @@ def test_c13_one_image_has_one_vector_in_every_door(mode: str, tmp_path: Path) -
 @pytest.mark.parametrize("content", [b"", b"II", b"MM\0*\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff"])
 def test_c09_damaged_exif_is_passed_over(kind: str, content: bytes, tmp_path: Path) -> None:
     if kind == "PNG":
-        data = with_exif(encoded(picture("RGB"), "PNG"), content)
+        data = with_exif(encoded(drawing("RGB"), "PNG"), content)
     else:
-        data = encoded(picture("RGB"), "WEBP", exif=content, lossless=True)
+        data = encoded(drawing("RGB"), "WEBP", exif=content, lossless=True)
     path = tmp_path / f"it.{kind.lower()}"
     path.write_bytes(data)
     np.testing.assert_array_equal(np.asarray(ImageFile(path).open()), NOISE[..., :3])
@@ -137,7 +137,7 @@ def test_a_reranked_image_that_changes_after_its_key_was_made_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "it.png"
-    picture("RGB").save(path)
+    drawing("RGB").save(path)
     vectors = mg.embed(corpus_of(path), mg.load_encoder("mini-clip"), cache=False, progress=False)
     scorer = PairScorer(vectors, Scores(), cache=tmp_path / "cache")
     read = ImageFile.read_bytes
@@ -179,7 +179,7 @@ def test_a_cache_that_cannot_be_written_is_named_before_anything_is_embedded(
     block: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "it.png"
-    picture("RGB").save(path)
+    drawing("RGB").save(path)
     block(tmp_path / "cache")
     monkeypatch.setenv("MMGAP_CACHE", str(tmp_path / "cache"))
     encoder = mg.load_encoder("mini-clip")
@@ -192,7 +192,7 @@ def test_a_full_disk_is_named_before_anything_is_embedded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "it.png"
-    picture("RGB").save(path)
+    drawing("RGB").save(path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
     encoder = mg.load_encoder("mini-clip")
     monkeypatch.setattr(type(encoder), "encode_text", None)
@@ -204,7 +204,7 @@ def test_what_is_cached_whole_may_be_read_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "it.png"
-    picture("RGB").save(path)
+    drawing("RGB").save(path)
     encoder = mg.load_encoder("mini-clip")
     first = mg.embed(corpus_of(path), encoder, cache=tmp_path / "cache", progress=False)
     monkeypatch.setattr(Path, "write_bytes", None)

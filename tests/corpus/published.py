@@ -17,14 +17,14 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 COLOURS = ("red", "green", "blue", "yellow", "black", "white")
 
 
-def picture(colour: str, size: int = 8) -> bytes:
+def drawing(colour: str, size: int = 8) -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (size, size), colour).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def cell(colour: str | None) -> dict[str, Any] | None:
-    return None if colour is None else {"bytes": picture(colour), "path": f"{colour}.png"}
+    return None if colour is None else {"bytes": drawing(colour), "path": f"{colour}.png"}
 
 
 def write_json_lines(path: Path, records: list[dict]) -> Path:
@@ -81,8 +81,8 @@ def write_mteb(
     return root
 
 
-def write_pictures(folder: Path, names: dict[str, str]) -> None:
+def write_images(folder: Path, names: dict[str, str]) -> None:
     """Write images: file name -> colour."""
     for name, colour in names.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(picture(colour))
+        (folder / name).write_bytes(drawing(colour))

@@ -14,11 +14,11 @@ from published import (
     cell,
     items,
     judgments,
+    write_images,
     write_json,
     write_json_lines,
     write_mteb,
     write_parquet,
-    write_pictures,
 )
 
 import mmgap as mg
@@ -80,7 +80,7 @@ def authors(root: Path, pool: list[int] | None = None) -> Path:
     write_json(root / "EDIS_test.json", topics())
     wanted = POOL if pool is None else pool
     write_json(root / "EDIS_candidates_1m.json", [candidate("id", doc) for doc in wanted])
-    write_pictures(root / "images", {image: colour for image, _, colour in POOL.values()})
+    write_images(root / "images", {image: colour for image, _, colour in POOL.values()})
     return root
 
 
@@ -114,7 +114,7 @@ def test_the_earlier_layout_whose_pool_lacks_some(tmp_path: Path) -> None:
         tmp_path / "candidates_full.json",
         [candidate("id", doc, "contents") for doc in (1, 2, 3, 6)],
     )
-    write_pictures(tmp_path, {image: colour for image, _, colour in POOL.values()})
+    write_images(tmp_path, {image: colour for image, _, colour in POOL.values()})
     corpus = load_edis(tmp_path)
     assert corpus.doc_ids == ("1", "2", "3", "6", "4", "5")
     check_authors(corpus)
@@ -278,7 +278,7 @@ def test_unirs_form_has_grades_and_five_columns(tmp_path: Path) -> None:
     (tmp_path / "qrels/test/mbeir_edis_task2_test_qrels.txt").write_text(
         "3:1 0 3:101 1 2\n3:2 0 3:103 1 2\n3:2 0 3:105 1 2\n"
     )
-    write_pictures(
+    write_images(
         tmp_path / "mbeir_images/edis_images",
         {image: colour for image, _, colour in POOL.values()},
     )
@@ -484,7 +484,7 @@ def unirs_form(root: Path, queries: list[dict] | None = None) -> Path:
     qrels = root / "qrels/test/mbeir_webqa_task2_test_qrels.txt"
     qrels.parent.mkdir(parents=True, exist_ok=True)
     qrels.write_text("2:10 0 2:2 1 2\n2:10 0 2:3 1 2\n2:11 0 2:1 1 2\n")
-    write_pictures(root / "mbeir_images", {"a.png": "red", "b.png": "blue"})
+    write_images(root / "mbeir_images", {"a.png": "red", "b.png": "blue"})
     return root
 
 
@@ -597,7 +597,7 @@ def version_25(root: Path) -> Path:
         ]
     for split, records in rows.items():
         write_json_lines(root / f"{split}.jsonl", [{**empty, **each} for each in records])
-    write_pictures(root / "images", {f"{c}.jpg": c for c in ("red", "green", "blue")})
+    write_images(root / "images", {f"{c}.jpg": c for c in ("red", "green", "blue")})
     return root
 
 
@@ -710,7 +710,7 @@ def karpathy(root: Path) -> Path:
             }
         )
     write_json(root / "dataset_coco.json", {"images": images, "dataset": "coco"})
-    write_pictures(root / "images" / "val2014", {name: colour for name, _, colour, _ in SHOWN})
+    write_images(root / "images" / "val2014", {name: colour for name, _, colour, _ in SHOWN})
     return root
 
 
@@ -765,7 +765,7 @@ def test_the_hubs_coco_has_no_pixels(tmp_path: Path) -> None:
         }
         write_parquet(tmp_path / f"data/{split}-00000-of-00001.parquet", columns)
     pixels = tmp_path / "elsewhere"
-    write_pictures(pixels, {name: colour for name, _, colour, _ in SHOWN})  # without val2014/
+    write_images(pixels, {name: colour for name, _, colour, _ in SHOWN})  # without val2014/
     write_json(tmp_path / "fetched.json", {"files": {}})  # a fetch leaves it; it is no table
     check_captions(load_captions("coco", tmp_path, images=pixels))
     with pytest.raises(
@@ -802,7 +802,7 @@ def test_flickr_as_csv_beside_its_images(tmp_path: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["raw", "sentids", "split", "filename", "img_id"])
         rows.writerow([json.dumps(["a, b", "c"]), "[5, 6]", "test", "1.jpg", "0"])
-    write_pictures(tmp_path / "images", {"1.jpg": "red"})
+    write_images(tmp_path / "images", {"1.jpg": "red"})
     corpus = load_captions("flickr30k", tmp_path)
     assert [(query.id, query.text) for query in corpus.queries] == [("5", "a, b"), ("6", "c")]
 

@@ -26,11 +26,11 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_file_and_a_zip_member_are_the_same_image(picture: Path, tmp_path: Path) -> None:
+def test_a_file_and_a_zip_member_are_the_same_image(image_file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        archive.write(picture, "picture.png")
-    alone, inside = ImageFile(picture), ImageFile(tmp_path / "all.zip", "picture.png")
-    assert alone.read_bytes() == inside.read_bytes() == picture.read_bytes()
+        archive.write(image_file, "picture.png")
+    alone, inside = ImageFile(image_file), ImageFile(tmp_path / "all.zip", "picture.png")
+    assert alone.read_bytes() == inside.read_bytes() == image_file.read_bytes()
     assert alone.open().mode == "RGB"
     np.testing.assert_array_equal(np.asarray(alone.open()), np.asarray(inside.open()))
     assert inside.name.endswith("all.zip/picture.png")
@@ -80,11 +80,11 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
         ImageFile(tmp_path).open()
 
 
-def test_missing_zip_and_missing_member(picture: Path, tmp_path: Path) -> None:
+def test_missing_zip_and_missing_member(image_file: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"there is no zip .*none\.zip"):
         ImageFile(tmp_path / "none.zip", "a.png").open()
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        archive.write(picture, "picture.png")
+        archive.write(image_file, "picture.png")
     with pytest.raises(ImageError, match=r"no member 'Picture\.png' among its 1, e\.g\. \['pict"):
         ImageFile(tmp_path / "all.zip", "Picture.png").open()
 

@@ -133,7 +133,7 @@ def test_every_document_says_everything() -> None:
         assert "&amp;" not in row["text"], row["id"]
 
 
-def test_every_picture_is_there_once_and_differs_from_every_other() -> None:
+def test_every_image_is_there_once_and_differs_from_every_other() -> None:
     by_style = defaultdict(dict)
     for row in read("documents.jsonl"):
         by_style[row["style"]][row["image"]] = row["id"]
@@ -150,7 +150,7 @@ def test_every_picture_is_there_once_and_differs_from_every_other() -> None:
     assert len(seen) == len(read("documents.jsonl"))
 
 
-def test_no_two_pictures_have_equal_pixels_and_none_is_blank() -> None:
+def test_no_two_images_have_equal_pixels_and_none_is_blank() -> None:
     seen: dict[bytes, str] = {}
     for path in sorted((DATA / "images").glob("*.zip")):
         with zipfile.ZipFile(path) as archive:
@@ -438,7 +438,7 @@ def made_query(item: str, split: str, condition: str | None) -> dict:
 
 
 @pytest.fixture
-def pictograms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Path) -> Path:
+def pictograms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_file: Path) -> Path:
     """Two documents and one made_query in each pool."""
     root = tmp_path / "data" / "pictograms"
     (root / "images").mkdir(parents=True)
@@ -452,7 +452,7 @@ def pictograms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Path) -
         qrels += [f"{name}-q\t0\t{name}-1\t2", f"{name}-q\t0\t{name}-2\t1"]
     with zipfile.ZipFile(root / "images" / "inked.zip", "w") as archive:
         for record in documents:
-            archive.write(picture, record["image"])
+            archive.write(image_file, record["image"])
     for name, records in {"documents": documents, "queries": queries}.items():
         (root / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
     (root / "qrels.tsv").write_text("\n".join(qrels))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
-from published import COLOURS, IMAGE, cell, picture, write_parquet
+from published import COLOURS, IMAGE, cell, drawing, write_parquet
 
 from mmgap.corpus import (
     Corpus,
@@ -198,7 +198,7 @@ def test_images_of_parquet_are_read_one_group_at_a_time(
     columns = {
         "id": [str(n) for n in range(12)],
         "image": pa.array([cell(colour) for colour in colours], IMAGE),
-        "raw": pa.array([picture(colour) for colour in colours], pa.binary()),
+        "raw": pa.array([drawing(colour) for colour in colours], pa.binary()),
     }
     path = write_parquet(tmp_path / "x.parquet", columns, group=3)
     opened: list[object] = []
@@ -209,7 +209,7 @@ def test_images_of_parquet_are_read_one_group_at_a_time(
     assert len(opened) == 1
     images._cells.cache_clear()
     for row, colour in zip(rows, colours, strict=True):
-        assert row["image"].read_bytes() == picture(colour)
+        assert row["image"].read_bytes() == drawing(colour)
     assert len(opened) == 1 + 4  # once for each group
     assert images._cells.cache_info().maxsize < 10
     assert rows[5]["raw"].open().getpixel((0, 0)) == rows[5]["image"].open().getpixel((0, 0))

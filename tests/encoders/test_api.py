@@ -390,9 +390,9 @@ def test_without_a_count_the_estimate_counts(server, clock) -> None:
 
 def test_the_cost_of_images_is_learned(server, clock) -> None:
     encoder = jina(server, clock, limits=ApiLimits(max_tokens=8_010))
-    pictures = [Image.new("RGB", (2, 2))] * 2
-    encoder.encode_images(pictures)  # at most 2 x 4,000 by the guess, 2 x 5 in fact
-    encoder.encode_images(pictures * 10)
+    images = [Image.new("RGB", (2, 2))] * 2
+    encoder.encode_images(images)  # at most 2 x 4,000 by the guess, 2 x 5 in fact
+    encoder.encode_images(images * 10)
     assert encoder.client.tokens == 110
 
 

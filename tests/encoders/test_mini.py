@@ -81,7 +81,7 @@ def test_a_tall_image_is_centred_on_white_uncropped() -> None:
     assert (square[:, :48] == 255).all()
 
 
-def test_it_has_learned_what_its_pictures_show(encoder: MiniEncoder) -> None:
+def test_it_has_learned_what_its_images_show(encoder: MiniEncoder) -> None:
     corpus = load_pictograms(split="test", condition="style")
     names = [query for query in corpus.queries if query.metadata["phrasing"] == "name"][:200]
     queries = encoder.encode_text([query.text for query in names], role="query")

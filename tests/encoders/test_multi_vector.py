@@ -23,7 +23,7 @@ TEXTS = ["the cat", "a red dog on the mat .", "!"]
 FAMILIES = ["colqwen2", "colqwen2_5", "colpali", "colmodernvbert"]
 
 
-def pictures() -> list[Image.Image]:
+def drawings() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     shapes = [(40, 30), (60, 120), (150, 60)]
     return [Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)) for shape in shapes]
@@ -90,8 +90,8 @@ def test_each_input_alone_through_plain_transformers_gives_the_same(
     encoder = encoders[family]
     queries = [forward(model, processor.process_queries([text])) for text in TEXTS]
     assert_equal(encoder.encode_text(TEXTS, role="query"), queries)
-    images = [forward(model, processor.process_images([image])) for image in pictures()]
-    assert_equal(encoder.encode_images(pictures()), images)
+    images = [forward(model, processor.process_images([image])) for image in drawings()]
+    assert_equal(encoder.encode_images(drawings()), images)
     processor.query_prefix = ""
     documents = [forward(model, processor.process_queries([t], suffix="")) for t in TEXTS]
     assert_equal(encoder.encode_text(TEXTS), documents)
@@ -121,8 +121,8 @@ def test_a_batch_gives_what_single_inputs_give(
         assert len(set(together.lengths)) == 3
         np.testing.assert_allclose(np.linalg.norm(together.tokens, axis=1), 1, atol=1e-6)
     if "image" in encoder.info.modalities:
-        together = encoder.encode_images(pictures())
-        assert_equal(together, list(encoder.encode_images(pictures(), batch_size=1)))
+        together = encoder.encode_images(drawings())
+        assert_equal(together, list(encoder.encode_images(drawings(), batch_size=1)))
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "colbert"])
@@ -271,7 +271,7 @@ def test_colbert_follows_sentence_transformers(
     assert len(documents[2]) == 3  # <cls> [D] <sep>: the exclamation mark is skipped
     assert len(documents[3]) == 24
     with pytest.raises(EncoderError, match="reads text only, no images"):
-        encoder.encode_images(pictures())
+        encoder.encode_images(drawings())
 
 
 def test_half_precision_is_close_and_kept_apart(
@@ -280,9 +280,9 @@ def test_half_precision_is_close_and_kept_apart(
     half = LateInteractionEncoder(str(checkpoints["colqwen2"]), dtype="bfloat16", device="cpu")
     full = encoders["colqwen2"]
     assert half.info.fingerprint != full.info.fingerprint
-    vectors = half.encode_images(pictures())
+    vectors = half.encode_images(drawings())
     assert vectors.tokens.dtype == np.float32
-    cosines = (vectors.tokens * full.encode_images(pictures()).tokens).sum(axis=1)
+    cosines = (vectors.tokens * full.encode_images(drawings()).tokens).sum(axis=1)
     assert cosines.min() > 0.98
 
 

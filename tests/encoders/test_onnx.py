@@ -36,7 +36,7 @@ INSTRUCTION = "Represent the query for retrieving evidence documents: "
 TEXTS = ["a photo of the black cat", "dog", "white dog sits on the red mat : a cat", ""]
 
 
-def pictures() -> list[Image.Image]:
+def drawings() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     shapes = [(40, 31), (16, 16), (20, 64), (64, 21), (9, 9)]
     return [Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)) for shape in shapes]
@@ -81,7 +81,7 @@ def pixels() -> torch.Tensor:
 
     square = {"height": SIDE, "width": SIDE}
     processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=square)
-    return processor(pictures(), return_tensors="pt")["pixel_values"]
+    return processor(drawings(), return_tensors="pt")["pixel_values"]
 
 
 def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -89,7 +89,7 @@ def mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def expected(name: str, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Raw vectors of TEXTS, as documents, and of the pictures."""
+    """Raw vectors of TEXTS, as documents, and of the images."""
     text_tower, image_tower = towers()
     if name == NOMIC:
         folder = folder / "nomic-embed-text-v1.5"
@@ -103,7 +103,7 @@ def expected(name: str, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
         from open_clip import image_transform
 
         transform = image_transform(SIDE, is_train=False)
-        return texts, image_tower(torch.stack([transform(each) for each in pictures()]))[:, 0]
+        return texts, image_tower(torch.stack([transform(each) for each in drawings()]))[:, 0]
     return texts, image_tower(pixels())[:, 0]
 
 
@@ -115,7 +115,7 @@ def test_equals_torch(name: str, folders: dict[str, Path], encoders: dict[str, E
         assert vectors.std(dim=0).norm() > 0.05 * vectors.norm(dim=1).mean()
     np.testing.assert_allclose(encoder.encode_text(TEXTS, normalize=False), texts, atol=2e-5)
     np.testing.assert_allclose(
-        encoder.encode_images(pictures(), normalize=False), images, atol=2e-5
+        encoder.encode_images(drawings(), normalize=False), images, atol=2e-5
     )
     unit = texts / texts.norm(dim=1, keepdim=True)
     np.testing.assert_allclose(encoder.encode_text(TEXTS), unit, atol=1e-5)
@@ -146,7 +146,7 @@ def test_jina_v2_gets_no_image_with_a_text_and_one_token_with_an_image(
     assert output == "text_embeddings"  # not the normalised one, which cannot be cut
     assert feeds["pixel_values"].shape == (0, 3, SIDE, SIDE)
     fed.clear()
-    encoders[V2].encode_images(pictures())
+    encoders[V2].encode_images(drawings())
     ((output, feeds),) = fed
     assert output == "image_embeddings"
     np.testing.assert_array_equal(feeds["input_ids"], np.ones((5, 1)))
@@ -156,11 +156,11 @@ def test_jina_v2_is_cut_first_and_normalised_then(folders: dict[str, Path]) -> N
     facts = replace(find_model(V2), matryoshka_dims=(8, 16, 1024))
     full = OnnxEncoder(V2, folder=folders[V2], facts=facts)
     short = OnnxEncoder(V2, folder=folders[V2], facts=facts, dim=8)
-    raw = full.encode_images(pictures(), normalize=False)
+    raw = full.encode_images(drawings(), normalize=False)
     assert np.abs(np.linalg.norm(raw, axis=1) - 1).min() > 0.1
-    np.testing.assert_array_equal(short.encode_images(pictures(), normalize=False), raw[:, :8])
+    np.testing.assert_array_equal(short.encode_images(drawings(), normalize=False), raw[:, :8])
     cut = raw[:, :8] / np.linalg.norm(raw[:, :8], axis=1, keepdims=True)
-    np.testing.assert_allclose(short.encode_images(pictures()), cut, atol=1e-6)
+    np.testing.assert_allclose(short.encode_images(drawings()), cut, atol=1e-6)
     assert short.info.dim == 8
     assert short.info.matryoshka_dims == (8, 16)
     assert short.info.fingerprint != full.info.fingerprint
@@ -206,7 +206,7 @@ def test_nomic_is_layer_normed_then_cut_then_normalised(folders: dict[str, Path]
     assert images.mean(dim=1).abs().max() > 0.1  # images get no layer norm
     for vectors, ours in (
         (texts, encoder.encode_text(TEXTS)),
-        (images, encoder.encode_images(pictures())),
+        (images, encoder.encode_images(drawings())),
     ):
         short = vectors[:, :8] / vectors[:, :8].norm(dim=1, keepdim=True)
         np.testing.assert_allclose(ours, short, atol=1e-5)
@@ -298,8 +298,8 @@ def test_pixels_are_those_of_transformers(config: dict) -> None:
     from transformers import CLIPImageProcessorPil
 
     recipe = pixel_recipe(config)
-    theirs = CLIPImageProcessorPil(**config)(pictures(), return_tensors="np")["pixel_values"]
-    np.testing.assert_allclose([recipe(each) for each in pictures()], theirs, atol=1e-5)
+    theirs = CLIPImageProcessorPil(**config)(drawings(), return_tensors="np")["pixel_values"]
+    np.testing.assert_allclose([recipe(each) for each in drawings()], theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
@@ -311,7 +311,7 @@ def test_pixels_of_jina_are_those_of_open_clip(mode: str) -> None:
     odd = [
         Image.linear_gradient("L").convert("RGB").resize((16, 16 + extra)) for extra in (1, 3, 5)
     ]
-    for image in [*pictures(), *odd]:
+    for image in [*drawings(), *odd]:
         np.testing.assert_allclose(recipe(image), transform(image), atol=1e-5)
 
 
@@ -357,8 +357,8 @@ def test_a_variant_is_another_file(folders: dict[str, Path], encoders: dict[str,
     assert close.dtype == np.float32
     assert (exact * close).sum(axis=1).min() > 0.999
     assert not np.array_equal(exact, close)
-    images = half.encode_images(pictures())
-    assert (encoders[V1].encode_images(pictures()) * images).sum(axis=1).min() > 0.999
+    images = half.encode_images(drawings())
+    assert (encoders[V1].encode_images(drawings()) * images).sum(axis=1).min() > 0.999
     assert half.info.fingerprint != encoders[V1].info.fingerprint
     with pytest.raises(EncoderError, match=r"no onnx/text_model_q4\.onnx.* onnx/text_model_fp16"):
         OnnxEncoder(V1, folder=folders[V1], variant="q4")

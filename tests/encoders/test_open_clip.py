@@ -28,7 +28,7 @@ TEXTS = [
 ]
 
 
-def pictures() -> list[Image.Image]:
+def drawings() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     shapes = [(40, 31), (32, 32), (20, 64), (64, 21), (9, 9)]
     return [Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)) for shape in shapes]
@@ -58,12 +58,12 @@ def test_equals_open_clips_own_loop(family: str, folders: dict[str, Path]) -> No
     model, preprocess, tokenizer = plain(folders[family])
     with torch.no_grad():
         texts = model.encode_text(tokenizer(TEXTS))
-        images = model.encode_image(torch.stack([preprocess(image) for image in pictures()]))
+        images = model.encode_image(torch.stack([preprocess(image) for image in drawings()]))
     assert texts.std(dim=0).mean() > 0.1  # the tiny model tells texts apart
     raw = encoder.encode_text(TEXTS, normalize=False, batch_size=3)
     np.testing.assert_allclose(raw, texts, atol=2e-5)
     np.testing.assert_allclose(
-        encoder.encode_images(pictures(), normalize=False), images, atol=2e-5
+        encoder.encode_images(drawings(), normalize=False), images, atol=2e-5
     )
     unit = texts / texts.norm(dim=1, keepdim=True)
     np.testing.assert_allclose(encoder.encode_text(TEXTS), unit, atol=1e-5)
@@ -74,8 +74,8 @@ def test_a_vector_does_not_depend_on_its_batch(family: str, folders: dict[str, P
     encoder = load_encoder(str(folders[family]))
     alone = np.vstack([encoder.encode_text([text]) for text in TEXTS])
     np.testing.assert_allclose(encoder.encode_text(TEXTS), alone, atol=1e-5)
-    by_image = np.vstack([encoder.encode_images([image]) for image in pictures()])
-    np.testing.assert_allclose(encoder.encode_images(pictures()), by_image, atol=1e-5)
+    by_image = np.vstack([encoder.encode_images([image]) for image in drawings()])
+    np.testing.assert_allclose(encoder.encode_images(drawings()), by_image, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_half_precision_is_close(folders: dict[str, Path], clip: Encoder) -> Non
     half = load_encoder(str(folders["clip"]), dtype="bfloat16")
     for exact, close in (
         (clip.encode_text(TEXTS), half.encode_text(TEXTS)),
-        (clip.encode_images(pictures()), half.encode_images(pictures())),
+        (clip.encode_images(drawings()), half.encode_images(drawings())),
     ):
         assert close.dtype == np.float32
         assert (exact * close).sum(axis=1).min() > 0.99
@@ -207,7 +207,7 @@ def test_saved_and_loaded_again_gives_the_same(
     save_file(weights, copy / "open_clip_pytorch_model.safetensors")
     again = load_encoder(f"local-dir:{copy}")
     np.testing.assert_array_equal(again.encode_text(TEXTS), clip.encode_text(TEXTS))
-    np.testing.assert_array_equal(again.encode_images(pictures()), clip.encode_images(pictures()))
+    np.testing.assert_array_equal(again.encode_images(drawings()), clip.encode_images(drawings()))
 
 
 def test_fingerprint_is_of_what_decides_the_output(

@@ -46,7 +46,7 @@ TINY = {
 """A tiny checkpoint of the same architecture and layout as each of these models."""
 
 
-def pictures(n: int = 5) -> list[Image.Image]:
+def drawings(n: int = 5) -> list[Image.Image]:
     rng = np.random.default_rng(0)
     shapes = [(40, 30), (32, 32), (20, 64), (64, 20), (9, 9)]
     return [
@@ -70,7 +70,7 @@ def test_every_family_of_the_catalogue_loads(id: str, checkpoint: Checkpoint) ->
     assert isinstance(encoder, Encoder)
     kinds = [encoder.encode_text(TEXTS), encoder.encode_text(TEXTS, role="query")]
     if "image" in facts.modalities:
-        kinds.append(encoder.encode_images(pictures()))
+        kinds.append(encoder.encode_images(drawings()))
     for vectors in kinds:
         assert vectors.dtype == np.float32
         assert vectors.shape[1] == encoder.info.dim
@@ -105,8 +105,8 @@ def test_equals_sentence_transformers_where_that_is_right(
     )
     if "image" in ours.info.modalities:
         np.testing.assert_allclose(
-            ours.encode_images(pictures()),
-            theirs.encode(pictures(), normalize_embeddings=True),
+            ours.encode_images(drawings()),
+            theirs.encode(drawings(), normalize_embeddings=True),
             atol=1e-6,
         )
 
@@ -136,7 +136,7 @@ def test_a_folder_saved_by_sentence_transformers_gives_the_same(
     )
     if "image" in saved.info.modalities:
         np.testing.assert_allclose(
-            saved.encode_images(pictures()), encoder(name).encode_images(pictures()), atol=1e-6
+            saved.encode_images(drawings()), encoder(name).encode_images(drawings()), atol=1e-6
         )
 
 
@@ -157,7 +157,7 @@ def test_short_texts_go_in_larger_batches(encoder: Load, monkeypatch: pytest.Mon
 
 def test_full_memory_halves_the_batch(encoder: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     model = encoder("clip")
-    expected = model.encode_text(TEXTS * 3), model.encode_images(pictures())
+    expected = model.encode_text(TEXTS * 3), model.encode_images(drawings())
     forward = model._forward
 
     def small(features: dict, **options: bool) -> np.ndarray:
@@ -175,7 +175,7 @@ def test_full_memory_halves_the_batch(encoder: Load, monkeypatch: pytest.MonkeyP
     with pytest.warns(
         RuntimeWarning, match="a batch of 5 did not fit into memory; going on with 2"
     ):
-        np.testing.assert_allclose(model.encode_images(pictures()), expected[1], atol=1e-6)
+        np.testing.assert_allclose(model.encode_images(drawings()), expected[1], atol=1e-6)
 
 
 def test_fingerprint_is_of_all_that_decides_the_vectors(checkpoint: Checkpoint) -> None:

@@ -34,7 +34,7 @@ TEXTS = ["a photo of the black cat", "dog", "", "white dog sits on the mat by th
 NOMIC = "nomic-ai/nomic-embed-text-v1.5"
 
 
-def pictures() -> list[Image.Image]:
+def drawings() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     shapes = [(40, 30), (32, 32), (20, 64), (70, 90)]
     return [Image.fromarray(rng.integers(0, 256, (*s, 3), dtype=np.uint8)) for s in shapes]
@@ -129,17 +129,17 @@ def test_siglip_scale_and_bias_are_the_checkpoints(encoder: Load) -> None:
 
 @pytest.mark.parametrize("name", ["clip", "siglip", "minilm", *tiny.FUSED])
 def test_a_text_is_never_opened_or_fetched(
-    name: str, encoder: Load, picture: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, encoder: Load, image_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bare strings like these are read as images, sounds and videos by sentence-transformers."""
 
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("a text was opened as an image")  # noqa: EM101, TRY003
 
-    clip = picture.with_suffix(".mp4")
+    clip = image_file.with_suffix(".mp4")
     clip.write_bytes(b"")
     texts = [
-        str(picture),
+        str(image_file),
         str(clip),
         "http://example.com/cat.png",
         "https://youtu.be/cat",
@@ -151,7 +151,7 @@ def test_a_text_is_never_opened_or_fetched(
     monkeypatch.setattr("socket.create_connection", forbidden)
     vectors = model.encode_text(texts)
     # a path is the same text, whether there is such a file or not
-    picture.unlink()
+    image_file.unlink()
     clip.unlink()
     np.testing.assert_allclose(model.encode_text(texts), vectors, atol=1e-6)
 
@@ -166,9 +166,9 @@ def test_a_text_may_hold_the_word_for_an_image(name: str, encoder: Load) -> None
 @pytest.mark.parametrize("name", ["clip", "qwen3-vl"])
 def test_a_batch_holds_one_modality(name: str, encoder: Load) -> None:
     with pytest.raises(EncoderError, match=r"text 1 is of type Image; expected str"):
-        encoder(name).encode_text(["a cat", pictures()[0]])  # type: ignore[list-item]
+        encoder(name).encode_text(["a cat", drawings()[0]])  # type: ignore[list-item]
     with pytest.raises(EncoderError, match=r"image 1 is of type str; expected a PIL image"):
-        encoder(name).encode_images([pictures()[0], "cat.png"])  # type: ignore[list-item]
+        encoder(name).encode_images([drawings()[0], "cat.png"])  # type: ignore[list-item]
 
 
 def test_sentence_transformers_alone_refuses_mixed_batches(checkpoint: Checkpoint) -> None:
@@ -176,14 +176,14 @@ def test_sentence_transformers_alone_refuses_mixed_batches(checkpoint: Checkpoin
 
     theirs = SentenceTransformer(str(checkpoint("clip")), device="cpu")
     with pytest.raises(ValueError, match="mixes multiple modalities"):
-        theirs.encode([{"text": "a cat"}, {"image": pictures()[0]}])
+        theirs.encode([{"text": "a cat"}, {"image": drawings()[0]}])
 
 
 @pytest.mark.parametrize("name", tiny.TEXT_ONLY)
 def test_a_text_model_sees_no_images(name: str, encoder: Load) -> None:
     assert encoder(name).info.modalities == ("text",)
     with pytest.raises(EncoderError, match=r"reads text only, no images; use it for the text leg"):
-        encoder(name).encode_images(pictures())
+        encoder(name).encode_images(drawings())
 
 
 # --- a vector does not depend on its neighbours --------------------------------------------------
@@ -198,9 +198,9 @@ def test_batch_is_single(name: str, encoder: Load) -> None:
         vectors = model.encode_text(texts, batch_size=batch_size)
         np.testing.assert_allclose(vectors, alone, atol=2e-6)
     if "image" in model.info.modalities:
-        alone = np.vstack([model.encode_images([image]) for image in pictures()])
+        alone = np.vstack([model.encode_images([image]) for image in drawings()])
         for batch_size in (2, 64):
-            vectors = model.encode_images(pictures(), batch_size=batch_size)
+            vectors = model.encode_images(drawings(), batch_size=batch_size)
             np.testing.assert_allclose(vectors, alone, atol=2e-6)
 
 
@@ -256,10 +256,10 @@ def test_clip_images_are_the_class_token_projected(
 ) -> None:
     model, _ = plain(checkpoint(name))
     with torch.no_grad():
-        states = model.vision_model(**pixels(checkpoint(name), pictures())).last_hidden_state
+        states = model.vision_model(**pixels(checkpoint(name), drawings())).last_hidden_state
         expected = model.visual_projection(model.vision_model.post_layernorm(states[:, 0]))
     np.testing.assert_allclose(
-        encoder(name).encode_images(pictures(), normalize=False), expected, atol=1e-5
+        encoder(name).encode_images(drawings(), normalize=False), expected, atol=1e-5
     )
 
 
@@ -280,7 +280,7 @@ def test_the_old_layout_of_sentence_transformers_gives_the_same(encoder: Load) -
     old, new = encoder("legacy-clip"), encoder("clip")
     np.testing.assert_allclose(old.encode_text(TEXTS), new.encode_text(TEXTS), atol=1e-6)
     np.testing.assert_allclose(
-        old.encode_images(pictures()), new.encode_images(pictures()), atol=1e-6
+        old.encode_images(drawings()), new.encode_images(drawings()), atol=1e-6
     )
 
 
@@ -300,9 +300,9 @@ def test_siglip_images_equal_plain_transformers(
     """NaFlex: pixels, which of them are padding, and the shape, each where it belongs."""
     model, _ = plain(checkpoint(name))
     with torch.no_grad():
-        expected = model.get_image_features(**pixels(checkpoint(name), pictures())).pooler_output
+        expected = model.get_image_features(**pixels(checkpoint(name), drawings())).pooler_output
     np.testing.assert_allclose(
-        encoder(name).encode_images(pictures(), normalize=False), expected, atol=1e-5
+        encoder(name).encode_images(drawings(), normalize=False), expected, atol=1e-5
     )
 
 
@@ -425,7 +425,7 @@ def test_qwen_is_a_chat_read_off_its_last_token(
             qwen_vector(checkpoint(name), text),
             atol=1e-5,
         )
-    for image in pictures():
+    for image in drawings():
         np.testing.assert_allclose(
             encoder(name).encode_images([image], normalize=False)[0],
             qwen_vector(checkpoint(name), "", image),
@@ -435,7 +435,7 @@ def test_qwen_is_a_chat_read_off_its_last_token(
 
 def test_qwen_sees_as_many_pixels_as_in_training(checkpoint: Checkpoint, encoder: Load) -> None:
     """1024 x 1024: more than the processor's own limit, less than the model's."""
-    large = pictures()[3].resize((1024, 1024))
+    large = drawings()[3].resize((1024, 1024))
     np.testing.assert_allclose(
         encoder("qwen3-vl").encode_images([large], normalize=False)[0],
         qwen_vector(checkpoint("qwen3-vl"), "", large),
@@ -497,7 +497,7 @@ def test_embedding_gemma_sees_an_image_without_a_prompt(
 ) -> None:
     folder = checkpoint("embeddinggemma2")
     model, tokenizer = plain(folder)
-    image = pictures()[0]
+    image = drawings()[0]
     inputs = pixels(folder, [image])
     places = "<|image|>" * int(inputs.pop("num_soft_tokens_per_image")[0])
     whole = f"<bos><|image>{places}<image|><eos>"
@@ -635,7 +635,7 @@ def test_bfloat16_gives_float32_vectors_near_those_of_float32(
         lambda model: model.encode_text(TEXTS)
     ]
     if "image" in short.info.modalities:
-        kinds.append(lambda model: model.encode_images(pictures()))
+        kinds.append(lambda model: model.encode_images(drawings()))
     for encode in kinds:
         vectors = encode(short)
         assert vectors.dtype == np.float32

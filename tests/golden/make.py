@@ -249,7 +249,7 @@ def real_models(world: World) -> Made:
     vectors = mg.embed(small, mg.load_encoder("mini-clip"), progress=False)
     from mmgap.strategies import PairScorer, two_stage_strategies, two_stage_table
 
-    scorer = PairScorer(vectors, mg.load_reranker("mini-reranker"), progress=False)
+    scorer = PairScorer(vectors, mg.load_reranker("mini-reranker"))
     scores = pd.DataFrame({leg: vectors.scores(leg)[:3].ravel() for leg in ("text", "image")})
     table = two_stage_table(vectors, scorer, two_stage_strategies(depth=8), measure="recall@1")
     return {"real_scores": scores, "real_two_stage": table}
@@ -426,7 +426,7 @@ def reranking(world: World) -> Made:
     from mmgap.strategies import PairScorer, Rerank, Strategy, cost_table, judge
 
     calibration, test = world.halves
-    scorer = PairScorer(test, SliceReranker(world), cache=False, progress=False)
+    scorer = PairScorer(test, SliceReranker(world), cache=False)
     merged: dict[str, Any] = {"merge": "mean", "normaliser": "reference z"}
 
     def asked(name: str, view: Any, depth: Any, whole: dict[str, Any], **how: Any) -> Strategy:

@@ -94,8 +94,8 @@ def folder(path: Path, *, own_texts: bool, n: int = 60) -> Vectors:
     rng = np.random.default_rng(3)
     words = ["".join(rng.choice(list("abcdefgh"), 5)) for _ in range(200)]
     for at in range(n):
-        picture = Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
-        picture.save(path / f"{at:03d}.png")
+        image = Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+        image.save(path / f"{at:03d}.png")
         (path / f"{at:03d}.txt").write_text(" ".join(rng.choice(words, 4)), encoding="utf-8")
     if not own_texts:
         asked = [{"id": f"q{at}", "text": " ".join(rng.choice(words, 4))} for at in range(n)]

@@ -1,7 +1,7 @@
 """What the gap does to search on real CLIP features, against numbers worked out elsewhere.
 
-The probe: 250 of the 500 pairs to calibrate, 250 to test. A query is a caption, its pool the 249
-other test captions and the 250 test images, and its own image is relevant.
+The single-modality-answer test: 250 of the 500 pairs to calibrate, 250 to test. A query is a
+caption, its pool the 249 other test captions and the 250 test images; its own image is relevant.
 """
 
 import numpy as np
@@ -35,32 +35,32 @@ def without_itself(scores):
 
 
 @pytest.fixture(scope="module")
-def probe(halves):
+def merged(halves):
     _, (image, text) = halves
     return without_itself(text @ text.T), text @ image.T
 
 
-def test_the_matched_image_is_at_rank_246_of_499(probe):
-    found = rank_inflation(*probe, image_relevant=PAIRED)["image"]
+def test_the_matched_image_is_at_rank_246_of_499(merged):
+    found = rank_inflation(*merged, image_relevant=PAIRED)["image"]
     assert np.median(found.merged_rank) == 246
     assert np.median(found.own_rank) == 1
     assert (found.own_rank == 1).mean() == pytest.approx(0.612, abs=5e-4)
     assert (found.merged_rank <= 10).sum() == 0
 
 
-def test_every_first_hit_is_of_the_wrong_modality(probe):
-    found = wrong_modality(*probe, image_relevant=PAIRED)["image"]
+def test_every_first_hit_is_of_the_wrong_modality(merged):
+    found = wrong_modality(*merged, image_relevant=PAIRED)["image"]
     assert found.wrong.mean() == found.wrong_modality.mean() == found.fraction_of_errors == 1
 
 
 @pytest.mark.parametrize(
     ("k", "ceiling", "global_z"), [(1, 0.612, 0.544), (5, 0.880, 0.776), (10, 0.936, 0.876)]
 )
-def test_offset_and_spread_removed_are_the_global_z(halves, probe, k, ceiling, global_z):
+def test_offset_and_spread_removed_are_the_global_z(halves, merged, k, ceiling, global_z):
     """Without hubness only mean and sd of the bank count: here those of the published z."""
     (image, text), _ = halves
     loss = decompose_merge_loss(
-        *probe,
+        *merged,
         image_relevant=PAIRED,
         reference_text_scores=without_itself(text @ text.T),
         reference_image_scores=without_itself(text @ image.T),
@@ -80,7 +80,7 @@ def test_closing_the_offset_is_not_enough(halves, direction):
     """
     own, other = (0, 1) if direction == "image" else (1, 0)
     calibration, test = halves
-    # The queries are of the modality that distracts, as in the probe.
+    # The queries are of the modality that distracts, as in the single-modality-answer test.
     queries, bank = test[other], calibration[other]
     scores = {
         own: queries @ test[own].T,

@@ -75,7 +75,7 @@ def test_raw_cosine_shows_texts_only(scores):
     assert modality_fraction(legs, k=10).mean() == pytest.approx(1.0, abs=5e-4)
 
 
-def test_rrf_of_disjoint_legs_ties_as_in_the_probe(features):
+def test_rrf_of_disjoint_legs_ties_as_published(features):
     """The held-out half: R@1 .612 at best, .306 expected, 0 at worst; .780 and .880 at 5 and 10."""
     test = np.random.default_rng(0).permutation(500)[250:]
     image, text = features[:, test]

@@ -1,4 +1,4 @@
-"""Fusion on real CLIP features: the probe's rows of published numbers.
+"""Fusion on real CLIP features: the single-modality-answer test's rows of published numbers.
 
 250 calibration and 250 test pairs; query = caption i, the text list holds the other captions, the
 image list all images, relevant is image i.
@@ -71,7 +71,7 @@ def three(values):
         ("per-query min-max", mteb_rsf, [0.612, 0.306, 0], 0.796, 0.884),
     ],
 )  # fmt: skip
-def test_rows_of_the_probe(halves, name, fuse, at_1, at_5, at_10):
+def test_published_rows(halves, name, fuse, at_1, at_5, at_10):
     _, (legs, relevance) = halves
     fused = fuse(*legs)
     assert three(recall_at(fused, relevance, 1)) == pytest.approx(at_1, abs=5e-4), name
@@ -80,7 +80,7 @@ def test_rows_of_the_probe(halves, name, fuse, at_1, at_5, at_10):
 
 
 def test_clipped_dbsf_with_n_minus_one(halves):
-    """The probe's clipped DBSF: sigma over n - 1, as Qdrant's, then cut to [0, 1]."""
+    """Clipped DBSF: sigma over n - 1, as Qdrant's, then cut to [0, 1]."""
     _, (legs, relevance) = halves
     clipped = comb_max(*(np.clip(qdrant_dbsf(leg), 0, 1) for leg in legs))
     assert three(recall_at(clipped, relevance, 1)) == pytest.approx([0.688, 0.340, 0.192], abs=5e-4)

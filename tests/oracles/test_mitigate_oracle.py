@@ -1,8 +1,8 @@
-"""The probe on real CLIP features: what each mitigation does to a merged list, to the digit."""
+"""Real CLIP features: each mitigation in the single-modality-answer test, to the digit."""
 
 import numpy as np
 import pytest
-from probe import FEATURES, HALF, half_embeddings, measured, unmatched, without_itself
+from clip_halves import FEATURES, HALF, half_embeddings, measured, unmatched, without_itself
 from scipy.stats import skew
 from sklearn.base import clone
 

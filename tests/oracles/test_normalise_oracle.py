@@ -1,8 +1,8 @@
-"""The probe on real CLIP features: what each normaliser does to a merged list, to the digit."""
+"""Real CLIP features: each normaliser in the single-modality-answer test, to the digit."""
 
 import numpy as np
 import pytest
-from probe import FEATURES, HALF, PAIRED, half_embeddings, measured, unmatched, without_itself
+from clip_halves import FEATURES, HALF, PAIRED, half_embeddings, measured, unmatched, without_itself
 
 from mmgap.mitigate import dot_scores
 from mmgap.scores import calibrator_transfer, threshold_transfer
@@ -28,7 +28,7 @@ def halves():
 
 
 @pytest.mark.parametrize(
-    ("normaliser", "at_1", "at_5_and_10", "text_share"),
+    ("normaliser", "at_1", "at_5_and_10", "text_fraction"),
     [
         (ZScoreNormaliser(reference="calibration"), [0.544] * 3, [0.776, 0.876], 0.347),
         (QuantileNormaliser(), [0.528, 0.526, 0.524], [0.752, 0.856], 0.422),
@@ -41,14 +41,14 @@ def halves():
     ],
     ids=repr,
 )
-def test_probe(halves, normaliser, at_1, at_5_and_10, text_share):
+def test_published_rows(halves, normaliser, at_1, at_5_and_10, text_fraction):
     calibration, test = halves
     fitted = fit_legs(normaliser, unmatched(calibration))
     first, later, share = measured(*(fitted[leg].transform(test[leg]) for leg in test))
     assert first == pytest.approx(at_1, abs=5e-4)
     assert later == pytest.approx(at_5_and_10, abs=5e-4)
     # The share takes tied texts in the order of the columns, before the images.
-    assert share == pytest.approx(text_share, abs=5e-4)
+    assert share == pytest.approx(text_fraction, abs=5e-4)
 
 
 def test_the_raw_merge_finds_nothing(halves):

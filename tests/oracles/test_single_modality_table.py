@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from probe import FEATURES
+from clip_halves import FEATURES
 
 import mmgap as mg
 from mmgap.errors import MmgapError

@@ -20,7 +20,7 @@ HEADS, SIDE, PATCH, CONTEXT = 2, 32, 8, 14
 TEXTS = ["a cat", "dog", "", "a dog and a cat and a dog and a cat and a dog and a cat"]
 
 
-def pictures() -> list[Image.Image]:
+def drawings() -> list[Image.Image]:
     """Sizes whose crop has the same margin in both libraries, which round its half apart."""
     rng = np.random.default_rng(5)
     shapes = [(48, 32), (32, 32), (20, 60), (70, 35), (9, 9)]
@@ -190,13 +190,13 @@ def test_clip_and_metaclip2(kind: str, tmp_path: Path) -> None:
     with torch.no_grad():
         texts = model.get_text_features(**tokens).pooler_output
         images = model.get_image_features(
-            **processor(pictures(), return_tensors="pt")
+            **processor(drawings(), return_tensors="pt")
         ).pooler_output
     assert texts.std(dim=0).mean() > 0.1
     assert images.std(dim=0).mean() > 0.1
     np.testing.assert_allclose(encoder.encode_text(TEXTS, normalize=False), texts, atol=1e-4)
     np.testing.assert_allclose(
-        encoder.encode_images(pictures(), normalize=False), images, atol=1e-4
+        encoder.encode_images(drawings(), normalize=False), images, atol=1e-4
     )
     assert encoder.info.logit_scale == pytest.approx(float(model.logit_scale.detach().exp()))
 

@@ -15,14 +15,14 @@ ALL = {**NORMALISERS, "reference max": MaxNormaliser(reference="calibration")}
 QUERY = {name: normaliser for name, normaliser in ALL.items() if not name.startswith("reference")}
 
 
-def normalised(name, scores, bank):
-    return clone(ALL[name]).fit(bank[:, None]).transform(scores[None, :])[0]
+def normalised(name, scores, reference):
+    return clone(ALL[name]).fit(reference[:, None]).transform(scores[None, :])[0]
 
 
 @pytest.mark.parametrize("name", ALL)
-@given(scores=SCORES, bank=SCORES)
-def test_no_order_is_reversed(name, scores, bank):
-    found = normalised(name, scores, bank)
+@given(scores=SCORES, reference=SCORES)
+def test_no_order_is_reversed(name, scores, reference):
+    found = normalised(name, scores, reference)
     ordered = found[np.argsort(scores, kind="stable")]
     assert (np.diff(ordered) >= -1e-12).all()
     for score in np.unique(scores):
@@ -30,9 +30,9 @@ def test_no_order_is_reversed(name, scores, bank):
 
 
 @pytest.mark.parametrize("name", FACTS)
-@given(scores=SCORES, bank=SCORES)
-def test_the_range_is_as_told(name, scores, bank):
-    found = normalised(name, scores, bank)
+@given(scores=SCORES, reference=SCORES)
+def test_the_range_is_as_told(name, scores, reference):
+    found = normalised(name, scores, reference)
     assert found.min() >= FACTS[name].low - 1e-12
     assert found.max() <= FACTS[name].high + 1e-12
 
@@ -46,12 +46,12 @@ def test_shift_and_scale_change_nothing(name, scores, shift, factor):
     )
 
 
-@given(scores=SCORES, bank=SCORES)
-def test_a_cdf_knows_order_only(scores, bank):
+@given(scores=SCORES, reference=SCORES)
+def test_a_cdf_knows_order_only(scores, reference):
     cdf = QuantileNormaliser()
-    raw = cdf.fit(bank[:, None]).transform(scores[None, :])
-    assert (cdf.fit(np.exp(bank)[:, None]).transform(np.exp(scores)[None, :]) == raw).all()
-    expected = [np.mean((bank < s) + (bank == s) / 2) for s in scores]
+    raw = cdf.fit(reference[:, None]).transform(scores[None, :])
+    assert (cdf.fit(np.exp(reference)[:, None]).transform(np.exp(scores)[None, :]) == raw).all()
+    expected = [np.mean((reference < s) + (reference == s) / 2) for s in scores]
     assert raw[0] == pytest.approx(expected)
 
 

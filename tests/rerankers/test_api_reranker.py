@@ -71,11 +71,11 @@ def test_neighbours_with_one_query_share_a_request(server) -> None:
 
 def test_images_go_out_without_loss(server) -> None:
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
-    reranker().score([Pair(Content("cat"), Content(image=picture))])
+    image = Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    reranker().score([Pair(Content("cat"), Content(image=image))])
     (document,) = server.requests[0].payload["documents"]
     sent = Image.open(BytesIO(base64.b64decode(document["image"])))
-    np.testing.assert_array_equal(np.asarray(sent), np.asarray(picture))
+    np.testing.assert_array_equal(np.asarray(sent), np.asarray(image))
 
 
 @pytest.mark.parametrize("query", ["https://example.com/cat.png", "data:image/png;base64,AAAA"])
@@ -86,8 +86,8 @@ def test_a_query_that_looks_like_an_image_stays_a_text(server, query: str) -> No
 
 
 def test_pairs_it_does_not_take(server) -> None:
-    picture = Image.new("RGB", (4, 4))
-    fused = Pair(Content("cat"), Content("a cat", picture))
+    image = Image.new("RGB", (4, 4))
+    fused = Pair(Content("cat"), Content("a cat", image))
     with pytest.raises(EncoderError, match="pair 0 is text-fused"):
         reranker().score([fused])
     assert reranker().score([]).shape == (0,)
@@ -110,9 +110,9 @@ def test_a_refusal_is_not_tried_again(server) -> None:
 def test_the_budget_stands_before_the_first_request(server) -> None:
     with pytest.raises(EncoderError, match="up to 2 more would exceed the budget of 1"):
         reranker(max_requests=1).score([*texts("cat", "a"), *texts("dog", "a")])
-    picture = Image.new("RGB", (4, 4))
+    image = Image.new("RGB", (4, 4))
     with pytest.raises(EncoderError, match=r"up to 1,019 more would exceed the budget of 1,000"):
-        reranker(max_tokens=1000).score([Pair(Content("cat"), Content(image=picture))])
+        reranker(max_tokens=1000).score([Pair(Content("cat"), Content(image=image))])
     assert server.requests == []
 
 

@@ -142,11 +142,11 @@ def test_a_text_model_takes_no_images(bert: CrossEncoderReranker) -> None:
 
 
 def test_a_text_that_looks_like_a_path_stays_a_text(
-    bert: CrossEncoderReranker, tiny_cross_encoder: Path, picture: Path
+    bert: CrossEncoderReranker, tiny_cross_encoder: Path, image_file: Path
 ) -> None:
     from transformers import AutoTokenizer
 
-    paths = [str(picture), "http://example.com/cat.png", "data:image/png;base64,AAAA"]
+    paths = [str(image_file), "http://example.com/cat.png", "data:image/png;base64,AAAA"]
     pairs = [Pair(Content(path), Content(path)) for path in paths]
     assert np.isfinite(bert.score(pairs)).all()
     read = bert._model[0].preprocess([bert._input(pair) for pair in pairs])["input_ids"]
@@ -187,13 +187,13 @@ def test_a_saved_sentence_transformers_folder_gives_the_same(
 
 
 @pytest.mark.parametrize("structured", [False, True])
-def test_a_text_language_model(structured: bool, tmp_path: Path, picture: Path) -> None:
+def test_a_text_language_model(structured: bool, tmp_path: Path, image_file: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = save_qwen3(tmp_path, structured=structured)
     reranker = CrossEncoderReranker(str(folder), activation="identity")
-    pairs = [*TEXTS, Pair(Content(str(picture)), Content("http://example.com/cat.png"))]
+    pairs = [*TEXTS, Pair(Content(str(image_file)), Content("http://example.com/cat.png"))]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     yes, no = tokenizer.convert_tokens_to_ids(["yes", "no"])
@@ -331,8 +331,8 @@ def test_images_are_resized_by_pillow_within_the_limits(qwen: CrossEncoderRerank
         assert int(grid.prod()) // 4 == tokens
 
 
-def test_qwen3_vl_reads_texts_as_texts(qwen: CrossEncoderReranker, picture: Path) -> None:
-    for text in (str(picture), "http://example.com/cat.png", "data:image/png;base64,AAAA"):
+def test_qwen3_vl_reads_texts_as_texts(qwen: CrossEncoderReranker, image_file: Path) -> None:
+    for text in (str(image_file), "http://example.com/cat.png", "data:image/png;base64,AAAA"):
         pair = Pair(Content(text), Content(text))
         assert "pixel_values" not in read(qwen, pair)
         assert prompts(qwen, pair) == [PROMPT.format(task=TASK, query=text, document=text)]

@@ -217,10 +217,10 @@ def test_a_text_cannot_pass_for_an_image(m0: JinaM0Reranker) -> None:
     assert np.isfinite(m0.score([pair])).all()
 
 
-def test_a_text_that_looks_like_a_path_stays_a_text(m0: JinaM0Reranker, picture: Path) -> None:
-    pair = Pair(Content("cat"), Content(str(picture)))
+def test_a_text_that_looks_like_a_path_stays_a_text(m0: JinaM0Reranker, image_file: Path) -> None:
+    pair = Pair(Content("cat"), Content(str(image_file)))
     assert "pixel_values" not in m0._inputs([pair])
-    assert str(picture) in m0._processor.tokenizer.decode(rows(m0, pair)[0])
+    assert str(image_file) in m0._processor.tokenizer.decode(rows(m0, pair)[0])
 
 
 def test_both_hub_revisions_give_the_same(m0: JinaM0Reranker, tiny_m0_new: Path) -> None:

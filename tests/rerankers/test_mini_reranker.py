@@ -43,18 +43,18 @@ def training() -> ModuleType:
         sys.path.remove(str(SCRIPTS))
 
 
-def picture(colour: str, size: tuple[int, int] = (128, 128)) -> Image.Image:
+def square(colour: str, size: tuple[int, int] = (128, 128)) -> Image.Image:
     return Image.new("RGB", size, colour)
 
 
 PAIRS = [
     Pair(Content("red cat"), Content("the dog, which barks at night")),
-    Pair(Content("a blue square on white ground, drawn by hand"), Content(image=picture("blue"))),
-    Pair(Content("red"), Content("red", picture("red", (40, 90)))),
+    Pair(Content("a blue square on white ground, drawn by hand"), Content(image=square("blue"))),
+    Pair(Content("red"), Content("red", square("red", (40, 90)))),
     Pair(Content("?"), Content("🦔")),
-    Pair(Content("word " * 300), Content("another " * 300, picture("green"))),
+    Pair(Content("word " * 300), Content("another " * 300, square("green"))),
     Pair(Content("red"), Content("red")),
-    Pair(Content("red"), Content(image=picture("red", (40, 90)))),
+    Pair(Content("red"), Content(image=square("red", (40, 90)))),
 ]
 
 
@@ -112,11 +112,11 @@ def test_forgetting_changes_nothing(
     np.testing.assert_allclose(small.score(PAIRS), expected, atol=1e-4)
 
 
-def test_a_picture_is_known_by_its_pixels(reranker: MiniReranker) -> None:
+def test_a_image_is_known_by_its_pixels(reranker: MiniReranker) -> None:
     """Neither by its object, which another may follow at the same address, nor by its size."""
     asked = Content("red")
     red, again, blue = (
-        reranker.score([Pair(asked, Content(image=picture(colour)))])[0]
+        reranker.score([Pair(asked, Content(image=square(colour)))])[0]
         for colour in ("red", "red", "blue")
     )
     assert red == pytest.approx(again, abs=1e-5)
@@ -128,15 +128,15 @@ def test_each_side_of_a_document_counts(reranker: MiniReranker) -> None:
     assert len({round(float(score), 3) for score in (text, image, both)}) == 3
 
 
-def test_a_blank_text_beside_a_picture_is_no_text(reranker: MiniReranker) -> None:
-    image = picture("red", (40, 90))
+def test_a_blank_text_beside_an_image_is_no_text(reranker: MiniReranker) -> None:
+    image = square("red", (40, 90))
     blank, none = (Pair(Content("red"), Content(text, image)) for text in ("  ", None))
     scores = reranker.score([blank, none])
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_images_as_queries_are_refused(reranker: MiniReranker) -> None:
-    pair = Pair(Content(image=picture("red")), Content("red"))
+    pair = Pair(Content(image=square("red")), Content("red"))
     with pytest.raises(EncoderError, match=r"pair 1 is image-text .*'mini-reranker' takes text-"):
         reranker.score([PAIRS[0], pair])
 
@@ -191,7 +191,7 @@ def test_missing_and_misfitting_files_say_what_to_do(tmp_path: Path) -> None:
 def reranked(reranker: MiniReranker) -> dict[str, np.ndarray]:
     """Calibration queries of new styles: what mini-clip finds, and the scores of both.
 
-    No picture, no artist and no query of this pool was trained on.
+    No image, no artist and no query of this pool was trained on.
     """
     corpus = load_pictograms("calibration", "style")
     vectors = mg.embed(corpus, mg.load_encoder("mini-clip"))
@@ -256,7 +256,7 @@ def test_its_scores_of_texts_and_of_images_compare(reranked: dict[str, np.ndarra
 
 
 @pytest.mark.parametrize("tower", [0, 1])
-def test_a_tower_is_kept_from_pictures_and_phrasings(training: ModuleType, tower: int) -> None:
+def test_a_tower_is_kept_from_images_and_phrasings(training: ModuleType, tower: int) -> None:
     documents = [
         Document(f"{style}.{cluster}", metadata={"style": style, "cluster": cluster})
         for cluster in map(str, range(60))
@@ -277,7 +277,7 @@ def test_a_tower_is_kept_from_pictures_and_phrasings(training: ModuleType, tower
     assert len(part.squares) == len(part.concept) == n - len(own)
     assert not {documents.index(document) for document in own} & set(part.squares.tolist())
     assert 0.3 < len(own) / n < 0.6
-    # some things are unknown in every style; of others one artist's pictures alone
+    # some things are unknown in every style; of others one artist's images alone
     clusters = {document.metadata["cluster"] for document in own}
     whole = {c for c in clusters if sum(d.metadata["cluster"] == c for d in own) == 4}
     assert 5 <= len(whole) <= 15
@@ -288,15 +288,15 @@ def test_a_tower_is_kept_from_pictures_and_phrasings(training: ModuleType, tower
 
 
 def tiny_pool(training: ModuleType, n: int = 8) -> object:
-    """Documents with random pictures; text k is about document k."""
+    """Documents with random images; text k is about document k."""
     torch.manual_seed(0)
     texts = read_texts(SentenceTower(), [f"thing number {k}" for k in range(2 * n)])
-    pictures = training.ImageRead(
+    images = training.ImageRead(
         torch.randn(n, 16, 384),
         torch.randn(n, 16, 48),
         torch.nn.functional.normalize(torch.randn(n, 384), dim=1),
     )
-    return training.Pool(texts, np.arange(n), [pictures])
+    return training.Pool(texts, np.arange(n), [images])
 
 
 def test_mined_documents_are_hard_and_never_relevant(training: ModuleType) -> None:
@@ -323,10 +323,10 @@ def test_no_query_of_the_train_split_meets_a_relevant_document_as_negative(
         np.ones(len(texts), dtype=int),
         torch.randn(len(texts), 384, generator=rng),
     )
-    pictures = training.ImageRead(
+    images = training.ImageRead(
         torch.zeros(0), torch.zeros(0), torch.randn(len(kept), 384, generator=rng)
     )
-    pool = training.Pool(read, np.array([row[d.text] for d in kept]), [pictures])
+    pool = training.Pool(read, np.array([row[d.text] for d in kept]), [images])
     asks = training.find_asks(corpus, kept, pool, depth=5)
     place = {document.id: k for k, document in enumerate(kept)}
     by_text: dict[int, set[int]] = {}
@@ -339,10 +339,10 @@ def test_no_query_of_the_train_split_meets_a_relevant_document_as_negative(
         assert not set(ask.hard) & {*ask.relevant, *ask.left_out}
         if ask.text in by_text:
             assert set(ask.relevant) <= by_text[ask.text]
-            assert not ask.of_pictures
-        else:  # a document's text, asked of the other pictures of its thing
+            assert not ask.of_images
+        else:  # a document's text, asked of the other images of its thing
             n_from_documents += 1
-            assert ask.of_pictures
+            assert ask.of_images
             assert {kept[k].text for k in ask.left_out} <= {texts[ask.text]}
             assert texts[ask.text] not in {kept[k].text for k in ask.relevant}
             assert len({kept[k].metadata["concept"] for k in ask.relevant}) == 1
@@ -357,11 +357,11 @@ def test_lists_hold_one_answer_and_every_document_shows_something(training: Modu
         assert first in {3, 4}
         assert len(set(others)) == 3
         assert set(others) <= {0, 1, 2, 5}
-    of_pictures = np.arange(440) >= 400
-    text, image = training.draw_views((440, 6), of_pictures, rng)
-    assert image[of_pictures].all()
-    assert not text[of_pictures].any()
-    text, image = text[~of_pictures], image[~of_pictures]
+    of_images = np.arange(440) >= 400
+    text, image = training.draw_views((440, 6), of_images, rng)
+    assert image[of_images].all()
+    assert not text[of_images].any()
+    text, image = text[~of_images], image[~of_images]
     assert (text | image).all()
     both = (text & image).all(axis=1)
     assert 0.4 < both.mean() < 0.6
@@ -376,7 +376,7 @@ def test_hiding_leaves_the_first_token(training: ModuleType) -> None:
     assert training.hide_some(places, 99, 1.0, rng).tolist() == [[5, 99, 99], [8, 99, 99]]
 
 
-def test_aligned_heads_find_the_pictures(training: ModuleType) -> None:
+def test_aligned_heads_find_the_images(training: ModuleType) -> None:
     pool = tiny_pool(training)
     asks = [
         training.Ask(8 + k, np.array([k]), np.array([], dtype=int), np.array([], dtype=int))
@@ -385,14 +385,14 @@ def test_aligned_heads_find_the_pictures(training: ModuleType) -> None:
     torch.manual_seed(0)
     network = CrossNetwork(16, 2, 1, 384, 0.0)
     recipe = training.Recipe(align_steps=60)
-    sentences, pictures = pool.texts.sentence[8:], pool.pictures[0].image
+    sentences, images = pool.texts.sentence[8:], pool.images[0].image
     with torch.inference_mode():
-        before = network.joint_text(sentences) @ network.joint_image(pictures).T
+        before = network.joint_text(sentences) @ network.joint_image(images).T
         # the space starts as the sentences' own
-        torch.testing.assert_close(before, sentences @ pictures.T)
+        torch.testing.assert_close(before, sentences @ images.T)
     training.align_heads(network, recipe, pool, asks, np.random.default_rng(0))
     with torch.inference_mode():
-        after = network.joint_text(sentences) @ network.joint_image(pictures).T
+        after = network.joint_text(sentences) @ network.joint_image(images).T
     assert before.argmax(dim=1).tolist() != list(range(8))
     assert after.argmax(dim=1).tolist() == list(range(8))
 
@@ -479,14 +479,14 @@ def test_calibrated_logits_are_log_odds_in_the_same_order(training: ModuleType) 
         return torch.stack(scored).double().numpy()
 
     before = logits()
-    # the answer is what looks best as text: right there, and right by chance as a picture
+    # the answer is what looks best as text: right there, and right by chance as an image
     best = before[0].argmax(axis=1)
     asks = [
         training.Ask(8 + k, best[[k]], none, np.setdiff1d(np.arange(8), best[k])) for k in range(8)
     ]
-    only_of_pictures = training.Ask(8, np.arange(8), none, none, of_pictures=True)
+    only_of_images = training.Ask(8, np.arange(8), none, none, of_images=True)
     slope, offset = training.calibrate(
-        network, pool, [*asks, only_of_pictures], 99, np.random.default_rng(0)
+        network, pool, [*asks, only_of_images], 99, np.random.default_rng(0)
     )
     after = logits()
     np.testing.assert_allclose(after, slope * before + offset, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Tiny random rerankers in the layout of the hub, and pictures to show to them."""
+"""Tiny random rerankers in the layout of the hub, and images to show to them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ KINDS = ("text-text", "text-image", "text-fused")
 
 
 def shown(document: Content) -> tuple[str | None, int | None]:
-    """A document's text, and the red of its picture's first pixel."""
+    """A document's text, and the red of its image's first pixel."""
     red = None if document.image is None else document.image.getpixel((0, 0))[0]
     return document.text, red
 

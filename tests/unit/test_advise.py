@@ -40,11 +40,8 @@ from mmgap.strategies import (
 from mmgap.strategies.advise import (
     Choice,
     Entry,
-    _agreement,
-    _budget_words,
-    _queries_needed,
+    _other_terms,
     _rerank_words,
-    _strictest,
     _Terms,
     _why,
     climb,
@@ -105,9 +102,6 @@ def test_beside_a_leg_of_noise_the_other_leg_stands_alone(
 ) -> None:
     advice = advise(noisy(text, image), methods=some(), n_labels=None)
     assert advice.method == leg
-    assert f"The weak leg is the {'image' if leg == 'text leg' else 'text'} leg" in sentence(
-        advice, "weak leg"
-    )
     assert row(advice, "raw, mean")["difference"] < 0
 
 
@@ -138,8 +132,7 @@ def test_a_higher_value_that_may_be_chance_is_named_but_not_advised() -> None:
     words = sentence(advice, "has the highest value")
     assert repr(best["method"]) in words
     assert "the simpler method is advised" in words
-    needed = sentence(advice, "The next best is")
-    assert "If that is the true difference" in needed
+    assert repr(best["method"]) in sentence(advice, "The next best is")
 
 
 def test_scales_that_differ_need_more_than_the_raw_mean() -> None:
@@ -183,10 +176,10 @@ class Logged(Strategy):
 
 
 def test_each_query_is_judged_by_a_fit_that_has_not_seen_it() -> None:
-    """Every part is judged by a fit on the other three quarters."""
+    """Every part is judged by a fit on the other four fifths."""
     method = Logged("logged", merge="convex")
-    advise(noisy(1, 1), methods=[method], n_labels=None, n_folds=4)
-    assert [len(seen) for seen, _ in method.log] == [N_QUERY * 3 // 4] * 4
+    advise(noisy(1, 1), methods=[method], n_labels=None)
+    assert [len(seen) for seen, _ in method.log] == [N_QUERY * 4 // 5] * 5
     everyone = set.union(*(seen for seen, _ in method.log))
     left_out = [everyone - seen for seen, _ in method.log]
     assert sorted(name for part in left_out for name in part) == sorted(everyone)
@@ -218,7 +211,7 @@ def test_the_highest_value_of_less_effort_is_passed_over_for_want_of_certainty()
     leg = entry("text leg", 0, 0, 0)
     z, bank_z = entry("z, mean", 2, 17, 6), entry("reference z, mean", 3, 10, 0)
     assert z.mean > bank_z.mean
-    assert climb([leg, z, bank_z], 0.05, slice(None)) == [leg, bank_z]
+    assert climb([leg, z, bank_z]) == [leg, bank_z]
 
 
 # --- what is allowed -----------------------------------------------------------------------------
@@ -260,13 +253,13 @@ def test_few_labels_fit_on_few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
         return fit(self, calibration)
 
     monkeypatch.setattr(Strategy, "fit", logged)
-    advise(noisy(1, 1), methods=some("convex, raw"), n_labels=200, n_folds=2)
-    assert len(log) == 2
+    advise(noisy(1, 1), methods=some("convex, raw"), n_labels=200)
+    assert len(log) == 5
     for n_query, n_pair in log:
         assert 8 <= n_query <= 12
         assert 150 < n_pair <= 200
     # 19 labels may not last for one query.
-    found = advise(noisy(1, 1), methods=some("convex, raw"), n_labels=19, n_folds=2)
+    found = advise(noisy(1, 1), methods=some("convex, raw"), n_labels=19)
     assert row(found, "convex, raw")["why_not"] == "needs labels"
 
 
@@ -278,7 +271,7 @@ def test_lists_only_leaves_out_what_looks_scores_up() -> None:
     assert advice.method == "RRF, k = 60"  # the plain merge, where there are ranks alone
     # With equal legs the raw mean is the best there is, and ranks forget what scores know.
     assert row(advice, "raw, mean")["difference"] > 0
-    assert "mean' would be advised: +" in sentence(advice, "could be looked up")
+    assert "mean' would be advised (" in sentence(advice, "scores looked up")
 
 
 def test_one_leg_alone_leaves_nothing_to_merge() -> None:
@@ -347,7 +340,8 @@ def test_beyond_the_budget_there_is_no_reranker() -> None:
     reranks = advice.table[advice.table["family"] == "reranked"]
     assert (reranks["why_not"] == "too slow").all()
     assert (reranks["ms_per_query"] > 9).all()
-    assert "the budget is 9 ms" in sentence(advice, "Reranking pays from")
+    assert "rerank 40' would be advised" in sentence(advice, "With a larger budget")
+    assert "Reranking pays from" in sentence(advice, "Reranking")
     assert advise(vectors, budget_ms=1000, **options).method.endswith("rerank 40")
 
 
@@ -462,12 +456,13 @@ def test_an_alternative_that_is_too_slow_says_so() -> None:
     (said,) = _why(choice)
     assert "(100.0 %, not allowed here: too slow)" in said
     assert "p = 0.002: significant" in said
-    assert _budget_words(choice) == [
-        "With a budget of 9 ms per query 'raw, mean' would be advised: "
+    assert _other_terms(choice, "Without a budget", _Terms()) == [
+        "Without a budget 'raw, mean' would be advised (9 ms per query): "
         "+100.0 points [+100.0, +100.0], p = 0.002."
     ]
     enough = Choice([entry("text leg", 0, np.zeros(10)), entry("raw, mean", 1, np.ones(10))], terms)
-    assert _budget_words(enough) == ["A larger budget would not change the advice."]
+    (same,) = _other_terms(enough, "Without a budget", _Terms())
+    assert same == "Without a budget the advice would be the same."
 
 
 def test_the_best_is_compared_with_what_is_simpler_than_itself() -> None:
@@ -492,62 +487,6 @@ def test_the_best_is_compared_with_what_is_simpler_than_itself() -> None:
     assert "not significantly better than the simpler 'text leg': +5.2 points" in said
 
 
-@pytest.mark.parametrize(
-    ("said", "there", "p", "words"),
-    [
-        (+1, -0.1, 0.001, "against what the calibration queries said"),
-        (-1, -0.1, 0.001, "more of them would help"),
-        (+1, +0.1, 0.2, "The +100.0 points of the calibration queries are not confirmed there"),
-        (+1, -0.1, 0.2, "not confirmed there"),
-        (+1, +0.1, 0.001, ""),
-        (0, +0.1, 0.2, ""),
-    ],
-)
-def test_test_queries_that_disagree_are_named(
-    said: int, there: float, p: float, words: str
-) -> None:
-    pick, other = np.full((2, 12), 0.5) + np.array([[said / 2], [-said / 2]])
-    entries = [entry("text leg", 0, pick), entry("image leg", 0, other)]
-    choice = Choice(entries, _Terms())
-    choice.pick = entries[0]
-    found = _agreement(choice, "image leg", there, p)
-    assert words in found
-    assert bool(words) == bool(found)
-
-
-def test_the_number_of_queries_needed_by_hand() -> None:
-    """Gain 0.1 with a spread of 1, at the level 0.05: ((1.95996 + 0.84162) / 0.1)^2 = 784.9.
-
-    Two rivals of one effort and one of another: 0.05 / 2 / 2 for one of the two.
-    """
-    gain = 0.1 + np.tile([1.0, -1.0], 50) * np.sqrt(99 / 100)
-    assert _queries_needed(gain, 0.05) == pytest.approx(784.9, abs=0.1)
-    rivals = [entry("raw, mean", 1, gain), entry("z, mean", 2, gain), entry("raw, max", 2, gain)]
-    assert _strictest(rivals, rivals[1], 0.05) == pytest.approx(0.0125)
-    assert _strictest(rivals, rivals[0], 0.05) == pytest.approx(0.025)
-
-
-def test_labels_that_nothing_allowed_could_use_are_not_recommended() -> None:
-    learned = some("platt, log-odds")
-    lists = advise(noisy(1.7, 1.7), methods=learned, lists_only=True)
-    assert "every method that learns from them needs the other leg's scores" in sentence(
-        lists, "Labels"
-    )
-    slow = advise(noisy(1.7, 1.7), methods=learned, budget_ms=1e-6)
-    assert "every method that learns from them is too slow" in sentence(slow, "Labels")
-    assert "calibrated on the other half" in sentence(
-        advise(noisy(1.7, 1.7), methods=learned), "Labels"
-    )
-
-
-def test_the_time_of_the_encoder_is_added() -> None:
-    with_it, without_it = (advise(noisy(1.7, 1.7), methods=some("raw, max"), embed_ms=ms)
-                           for ms in (1e4, 0.0))  # fmt: skip
-    assert (with_it.table["ms_per_query"] > 1e4).all()
-    assert (without_it.table["ms_per_query"] < 1e4).all()
-    assert "with the encoder's time" in with_it.reasons[0]
-
-
 def test_what_reranking_brings_is_corrected_as_the_choice_is() -> None:
     """Six queries won, none lost: p = 2 / 2**6 = 0.031; there are two efforts: 0.0625, not sure."""
     won = np.repeat([1.0, 0.0], [6, 4])
@@ -557,14 +496,14 @@ def test_what_reranking_brings_is_corrected_as_the_choice_is() -> None:
         entry("z, mean", 2, 0 * won),
         Entry(strategy, 5, np.tile(won, (4, 1)), 20.0),
     ]
-    (said,) = _rerank_words(Choice(entries, _Terms()), tried=True)
+    said = _rerank_words(Choice(entries, _Terms()))
     assert "does not pay" in said
     assert "+60.0 points" in said
-    assert "p = 0.031, corrected p = 0.062" in said
+    assert "corrected p = 0.062" in said
     # Alone it would be sure, and then it is what is advised.
     choice = Choice([entries[0], entries[2]], _Terms())
     assert choice.pick.name == "rerank 8"
-    assert "pays from 20 ms" in _rerank_words(choice, tried=True)[0]
+    assert "pays from 20 ms" in _rerank_words(choice)
 
 
 def test_the_best_reranked_row_is_always_shown() -> None:
@@ -583,8 +522,6 @@ def test_the_best_reranked_row_is_always_shown() -> None:
         ({"budget_ms": 0}, "budget_ms is 0; expected milliseconds above 0"),
         ({"n_labels": -1}, "n_labels is -1"),
         ({"depths": (3,)}, "expected even numbers"),
-        ({"n_folds": 1}, "n_folds is 1; expected 2 or more"),
-        ({"alpha": 1}, "alpha is 1"),
         ({"measure": "map"}, "'map' has no cut-off"),
     ],
 )
@@ -779,10 +716,10 @@ def test_a_reranker_that_loses_is_said_to_lose() -> None:
 
 
 def test_six_queries_cannot_decide_what_twelve_can() -> None:
-    table = table_of([], [], ALL)
-    rows = {name: part for name, part in table.groupby("query_class")}
-    assert recommended_family(rows["all"], alpha=0.01) == RERANK
-    assert recommended_family(rows["T"], alpha=0.01) == FREE
+    """Two classes of six: p = 2 / 2^6, and six of nine comparisons are as large or larger."""
+    rows = {name: part for name, part in table_of([], [], ALL).groupby("query_class")}
+    assert recommended_family(rows["all"]) == RERANK
+    assert recommended_family(rows["T"]) == FREE
 
 
 def test_what_loses_to_a_loser_is_not_taken() -> None:

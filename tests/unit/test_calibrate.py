@@ -298,8 +298,8 @@ def test_unusable_pairs_are_refused():
 
 def test_fit_legs_fits_copies():
     normaliser = ZScoreNormaliser(reference="calibration")
-    bank = {"text": np.array([[0.4, np.nan, 0.6]]), "image": np.array([0.1, 0.3])}
-    legs = fit_legs(normaliser, bank)
+    reference = {"text": np.array([[0.4, np.nan, 0.6]]), "image": np.array([0.1, 0.3])}
+    legs = fit_legs(normaliser, reference)
     assert {leg: round(of.offset_, 9) for leg, of in legs.items()} == {"text": 0.5, "image": 0.2}
     assert not hasattr(normaliser, "offset_")
     assert legs["image"].transform(np.zeros((2, 7))).shape == (2, 7)

@@ -40,7 +40,7 @@ def gap(heads, pairs):
     return l2m(heads.embed_images(pairs[0]), heads.embed_texts(pairs[1]))
 
 
-# --- pairs of picture and name -------------------------------------------------------------------
+# --- pairs of drawing and name -------------------------------------------------------------------
 
 
 def corpus_of(documents, queries):
@@ -48,7 +48,7 @@ def corpus_of(documents, queries):
     return Corpus("c", documents, queries, qrels)
 
 
-def picture(number, concept, *, image=True):
+def document(number, concept, *, image=True):
     file = ImageFile(f"{number}.png") if image else None
     return Document(f"d{number}", "some keywords", file, {"concept": concept})
 
@@ -62,12 +62,12 @@ NAMES = [
 ]
 
 
-def test_each_concept_gives_one_picture_with_its_name():
+def test_each_concept_gives_one_image_with_its_name():
     documents = [
-        *(picture(number, "cat") for number in range(3)),
-        picture(3, "dog"),
-        picture(4, "sun", image=False),
-        picture(5, "nameless"),
+        *(document(number, "cat") for number in range(3)),
+        document(3, "dog"),
+        document(4, "sun", image=False),
+        document(5, "nameless"),
     ]
     found = drawing_name_pairs(corpus_of(documents, NAMES))
     assert [document.text for document in found.documents] == ["black cat", "big dog"]
@@ -85,7 +85,7 @@ def test_each_concept_gives_one_picture_with_its_name():
 
 def test_a_pool_without_names_is_refused():
     with pytest.raises(CorpusError, match="no image whose concept has a name"):
-        drawing_name_pairs(corpus_of([picture(1, "cat")], []))
+        drawing_name_pairs(corpus_of([document(1, "cat")], []))
 
 
 # --- random encoders -----------------------------------------------------------------------------

@@ -357,13 +357,13 @@ N_QUERY, N_DOC, N_BANK = 60, 40, 80
 
 @pytest.fixture
 def legs():
-    """Relevant documents stand far above the others; banks hold none."""
+    """Relevant documents stand far above the others; references hold none."""
     rng = np.random.default_rng(0)
     relevant = np.eye(N_QUERY, N_DOC, dtype=bool)
     relevant[N_DOC:, 3] = True
     scores = rng.uniform(-1, 1, (2, N_QUERY, N_DOC))
-    bank = rng.uniform(-1, 1, (N_BANK, N_DOC))
-    return scores, bank, relevant
+    reference = rng.uniform(-1, 1, (N_BANK, N_DOC))
+    return scores, reference, relevant
 
 
 def parts(text, image, bank_text, bank_image, relevant, leg="image", **options):
@@ -381,9 +381,9 @@ def parts(text, image, bank_text, bank_image, relevant, leg="image", **options):
 
 @pytest.mark.parametrize("leg", ["image", "text"])
 def test_a_shift_is_all_offset(legs, leg):
-    (wrong, right), bank, relevant = legs
+    (wrong, right), reference, relevant = legs
     right = right + 3 * relevant
-    sides = [(wrong + 9, bank + 9), (right, bank)]
+    sides = [(wrong + 9, reference + 9), (right, reference)]
     (text, bank_text), (image, bank_image) = sides if leg == "image" else sides[::-1]
     found, loss = parts(text, image, bank_text, bank_image, relevant, leg)
     assert found == {"offset": 1, "spread": 0, "hubness": 0, "unexplained": 0}
@@ -392,24 +392,24 @@ def test_a_shift_is_all_offset(legs, leg):
 
 def test_a_scale_about_the_same_mean_is_all_spread(legs):
     """Relevant images stand at 1.5 or more, other documents below 1; texts are 10 times as wide."""
-    (wrong, right), bank, relevant = legs
+    (wrong, right), reference, relevant = legs
     wrong[:, 0] = 0.9
     right = np.where(relevant, 1.5, right)
-    bank = np.concatenate([bank, -bank])  # of mean 0, so that no offset is estimated
-    found, _ = parts(10 * wrong, right, 10 * bank, bank, relevant)
+    reference = np.concatenate([reference, -reference])  # of mean 0, so that no offset is estimated
+    found, _ = parts(10 * wrong, right, 10 * reference, reference, relevant)
     assert found == {"offset": 0, "spread": 1, "hubness": 0, "unexplained": 0}
 
 
 def test_planted_hubs_are_hubness(legs):
     """Two of forty texts are close to every query, by as much as it takes to come first."""
-    (wrong, right), bank, relevant = legs
+    (wrong, right), reference, relevant = legs
     right = right + 3 * relevant
     hubs = np.zeros(N_DOC)
     hubs[[5, 9]] = 6
     # The hubs shift their leg's mean by .3, which is too little to matter, and they widen it, so
-    # that removing the spread alone helps too. Without them the corrected bank is as wide as the
-    # other: nothing is left for the spread.
-    found, loss = parts(wrong + hubs, right, bank + hubs, bank, relevant)
+    # that removing the spread alone helps too. Without them the corrected reference is as wide as
+    # the other: nothing is left for the spread.
+    found, loss = parts(wrong + hubs, right, reference + hubs, reference, relevant)
     assert loss.removed_alone("hubness").mean() == 1
     assert loss.removed_alone("offset").mean() == 0
     assert found["hubness"] > 0.5
@@ -420,10 +420,10 @@ def test_planted_hubs_are_hubness(legs):
 
 def test_offset_does_not_take_the_hubs_mean(legs):
     """Hubness is centred in each modality: removing it leaves the means where they were."""
-    (wrong, right), bank, relevant = legs
+    (wrong, right), reference, relevant = legs
     rng = np.random.default_rng(3)
     hubs = rng.normal(size=N_DOC)
-    _, loss = parts(wrong + 50 + hubs, right, bank + 50 + hubs, bank, relevant, k=3)
+    _, loss = parts(wrong + 50 + hubs, right, reference + 50 + hubs, reference, relevant, k=3)
     assert loss.recall[("hubness",)].tolist() == [0] * N_QUERY
 
 
@@ -436,8 +436,8 @@ def brute_force(text, image, relevant, bank_text, bank_image, removed, k, n_neig
             hubness = top.mean(axis=0)
             hubness -= hubness.mean()
             leg[:] = [scores - hubness for scores in leg]
-    means = [np.nanmean(bank) for _, bank in legs]
-    sds = [np.nanstd(bank) for _, bank in legs]
+    means = [np.nanmean(reference) for _, reference in legs]
+    sds = [np.nanstd(reference) for _, reference in legs]
     if "spread" in removed:
         common = np.sqrt(np.mean(np.square(sds)))
         for leg, mean, sd in zip(legs, means, sds, strict=True):
@@ -527,10 +527,10 @@ def test_parts_sum_to_the_loss(seed, k, shift, scale):
 
 
 def test_table(legs):
-    (wrong, right), bank, relevant = legs
+    (wrong, right), reference, relevant = legs
     right = right + 2 * relevant
     right[:20] -= 3 * relevant[:20]  # a third of the queries fails in its own list
-    _, loss = parts(wrong + 5, right, bank + 5, bank, relevant)
+    _, loss = parts(wrong + 5, right, reference + 5, reference, relevant)
     table = loss.to_frame(rng=np.random.default_rng(1), n_resamples=500)
     assert table.columns.tolist() == [
         *("leg", "cause", "measure", "value", "ci_low", "ci_high", "n"),
@@ -551,35 +551,43 @@ def test_table(legs):
 
 
 def test_no_loss_has_no_shares(legs):
-    (wrong, right), bank, relevant = legs
-    _, loss = parts(wrong, right + 5 * relevant, bank, bank, relevant)
+    (wrong, right), reference, relevant = legs
+    _, loss = parts(wrong, right + 5 * relevant, reference, reference, relevant)
     row = loss.to_frame(n_resamples=50).set_index(["measure", "cause"])
     assert row.loc[("part", "loss"), "value"] == 0
     assert row.loc["fraction of loss", ["value", "ci_low", "ci_high"]].isna().all(axis=None)
 
 
 def test_a_leg_without_spread_is_not_scaled(legs):
-    (wrong, right), bank, relevant = legs
+    (wrong, right), reference, relevant = legs
     found, _ = parts(
-        np.full_like(wrong, 9.0), right + 3 * relevant, np.full_like(bank, 9.0), bank, relevant
+        np.full_like(wrong, 9.0),
+        right + 3 * relevant,
+        np.full_like(reference, 9.0),
+        reference,
+        relevant,
     )
     assert found["offset"] == 1
 
 
 def test_decomposition_refuses_unusable_input(legs):
-    (text, image), bank, relevant = legs
-    banks = {"reference_text_scores": bank, "reference_image_scores": bank}
+    (text, image), reference, relevant = legs
+    references = {"reference_text_scores": reference, "reference_image_scores": reference}
     with pytest.raises(ValueError, match="no query has a relevant document"):
-        decompose_merge_loss(text, image, **banks)
+        decompose_merge_loss(text, image, **references)
     with pytest.raises(ValueError, match="k and n_neighbours must be at least 1; got 0 and 16"):
-        decompose_merge_loss(text, image, relevant, **banks, k=0)
+        decompose_merge_loss(text, image, relevant, **references, k=0)
     with pytest.raises(ValueError, match=r"reference_image_scores \(80, 39\) must hold the same"):
         decompose_merge_loss(
-            text, image, relevant, reference_text_scores=bank, reference_image_scores=bank[:, 1:]
+            text,
+            image,
+            relevant,
+            reference_text_scores=reference,
+            reference_image_scores=reference[:, 1:],
         )
-    holed = bank.copy()
+    holed = reference.copy()
     holed[:, 7] = np.nan
     with pytest.raises(ValueError, match="text 7 has no score in reference_text_scores"):
         decompose_merge_loss(
-            text, image, relevant, reference_text_scores=holed, reference_image_scores=bank
+            text, image, relevant, reference_text_scores=holed, reference_image_scores=reference
         )

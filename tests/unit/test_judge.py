@@ -49,7 +49,8 @@ from mmgap.strategies import (
     two_stage_table,
     unreported_settings,
 )
-from mmgap.strategies.tables import WAYS, WORSE, fit_slopes
+from mmgap.strategies.labels import WAYS, fit_slopes
+from mmgap.strategies.tables import WORSE
 
 LEGS = ("text leg", "image leg")
 
@@ -471,16 +472,6 @@ def test_what_is_found_beside_what_it_costs(judged: Judged) -> None:
     assert (table["n"] == 2).all()
 
 
-def test_one_class_of_queries_alone(judged: Judged) -> None:
-    keep = np.array([False, True])
-    table = cost_table(judged, rows=keep).set_index("strategy")
-    assert table["value"].tolist() == [0, 0, 1, 0]
-    assert table.loc["reranked", "calls_per_query"] == 6
-    assert (table["n"] == 1).all()
-    with pytest.raises(MmgapError, match="there is nothing to compare with"):
-        cost_table(judged, rows=~keep & keep)
-
-
 def test_front_as_by_comparing_all_pairs() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -814,7 +805,6 @@ def test_budgets_above_what_there_is_are_left_out() -> None:
     [
         ({"budgets": (-1,)}, "expected budgets of 0 or more"),
         ({"n_draws": 0}, "expected budgets of 0 or more"),
-        ({"prior_sd": 0}, "positive prior_sd"),
         ({"references": [METHODS["platt, log-odds"]], "budgets": (0,)}, "is fitted on labels"),
     ],
 )

@@ -241,9 +241,7 @@ def test_who_favours_one_modality_loses_in_the_mirror() -> None:
 def test_ties_are_shown() -> None:
     """One text and one image tie for every rank under RRF: even odds for the first."""
     chosen = {each.name: each for each in single_modality_strategies()}
-    table = single_modality_table(
-        drawn(1), drawn(2), [chosen["RRF"], chosen["image leg"]], ks=(1, 3)
-    )
+    table = single_modality_table(drawn(1), drawn(2), [chosen["RRF"], chosen["image leg"]])
     first = table.query("measure == 'recall@1' and direction == 'image'").set_index("method")
     ceiling = first.loc["image leg", "value"]
     assert first.loc["RRF", "optimistic"] == ceiling > 0
@@ -255,11 +253,6 @@ def test_a_verdict_needs_its_ceilings() -> None:
     table = single_modality_table(drawn(1), drawn(2), [favour("image")])
     with pytest.raises(ValueError, match="no row 'text leg'"):
         worse_direction(table)
-
-
-def test_a_direction_needs_queries() -> None:
-    with pytest.raises(MmgapError, match="no query of 'tiny' is of class 'X'"):
-        single_modality_table(drawn(1), drawn(2), classes={"text": "X", "image": "I"})
 
 
 @pytest.mark.parametrize("names", [None, ("household", "garden")], ids="C46-{}".format)
@@ -361,7 +354,6 @@ def test_scores_within_the_tolerance_are_tied():
     scores, good = {"one": np.array([[0.3, 0.1 + 0.2]])}, {"one": np.array([[True, False]])}
     assert scores["one"][0, 0] != scores["one"][0, 1]
     assert judge_entries(scores, good, 1)["expected"].tolist() == [0.5]
-    assert judge_entries(scores, good, 1, tolerance=0)["expected"].tolist() == [0.0]
 
 
 def test_scores_just_above_the_cut_off_are_tied_with_it():
@@ -370,7 +362,6 @@ def test_scores_just_above_the_cut_off_are_tied_with_it():
         {"one": np.array([[True, False, False]])},
     )
     assert np.isclose(judge_entries(scores, good, 2)["expected"][0], 2 / 3)
-    assert judge_entries(scores, good, 2, tolerance=0)["expected"].tolist() == [1.0]
 
 
 def test_what_was_not_retrieved_counts_as_not_found():
@@ -441,7 +432,7 @@ def test_a_calibrator_needs_judgments():
 
 def test_mixed_documents_are_ranked_by_one_vector_each(both):
     test, bank = both
-    run = rank_mixed_documents(test, bank, depth=N, rng=np.random.default_rng(3))
+    run = rank_mixed_documents(test, bank, rng=np.random.default_rng(3))
     forms = np.random.default_rng(3).permutation(np.arange(N) % 3)
 
     def centred(rows, of):
@@ -458,28 +449,11 @@ def test_mixed_documents_are_ranked_by_one_vector_each(both):
 
 
 def test_centring_helps_where_forms_lie_apart(both):
-    runs = [rank_mixed_documents(both[0], bank, name=str(bank)) for bank in (None, both[1])]
+    runs = [rank_mixed_documents(both[0], bank) for bank in (None, both[1])]
     ndcg = [evaluate(r, both[0].corpus.qrels, ["ndcg@10"])["expected"].mean().iloc[0] for r in runs]
     assert ndcg[1] > ndcg[0] + 0.1
 
 
-def test_weights_of_the_text_reach_from_text_to_image(both):
-    by_text, by_image = (
-        rank_mixed_documents(both[0], text_weight=weight, depth=N) for weight in (1, 0)
-    )
-    forms = np.random.default_rng(0).permutation(np.arange(N) % 3)
-    d = int(np.flatnonzero(forms == 2)[0])
-    for run, leg in ((by_text, "text"), (by_image, "image")):
-        place = run.indices[0].tolist().index(d)
-        wanted = both[0].legs[leg].embeddings[d].astype(float) @ both[0].queries[0].astype(float)
-        assert run.scores[0, place] == pytest.approx(wanted, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"text_weight": 1.5}, "text_weight is 1.5"), ({"lacking": ("image",)}, "lack image")],
-)
-def test_mixed_documents_refuse_what_they_cannot_rank(options, message):
-    test = vectors(lacking=options.pop("lacking", ()))
-    with pytest.raises(MmgapError, match=message):
-        rank_mixed_documents(test, **options)
+def test_mixed_documents_need_both_forms():
+    with pytest.raises(MmgapError, match="lack image"):
+        rank_mixed_documents(vectors(lacking=("image",)))

@@ -191,7 +191,7 @@ def test_ranx_formulas(name):
 
 
 @pytest.fixture
-def bank():
+def reference():
     rng = np.random.default_rng(2)
     return rng.normal(0.2, 0.3, (300, 1)).round(2)  # rounded: many scores occur twice
 
@@ -209,9 +209,9 @@ def lists():
     ],
     ids=repr,
 )
-def test_a_bank_is_scikit_learns_scaler_of_one_feature(normaliser, scaler, bank, lists):
-    expected = scaler.fit(bank).transform(lists.reshape(-1, 1)).reshape(lists.shape)
-    np.testing.assert_allclose(normaliser.fit(bank).transform(lists), expected, atol=1e-9)
+def test_a_bank_is_scikit_learns_scaler_of_one_feature(normaliser, scaler, reference, lists):
+    expected = scaler.fit(reference).transform(lists.reshape(-1, 1)).reshape(lists.shape)
+    np.testing.assert_allclose(normaliser.fit(reference).transform(lists), expected, atol=1e-9)
 
 
 def test_lists_are_scikit_learns_features(lists):
@@ -224,9 +224,9 @@ def test_lists_are_scikit_learns_features(lists):
 
 
 def test_bank_statistics_by_hand():
-    bank, at = np.array([[1.0, NAN], [2.0, 5.0]]), np.array([[1.0, 7.0]])
+    reference, at = np.array([[1.0, NAN], [2.0, 5.0]]), np.array([[1.0, 7.0]])
     found = {
-        name: clone(normaliser).fit(bank).transform(at)[0].tolist()
+        name: clone(normaliser).fit(reference).transform(at)[0].tolist()
         for name, normaliser in NORMALISERS.items()
         if name.startswith("reference ")
     }
@@ -238,7 +238,9 @@ def test_bank_statistics_by_hand():
     )
     assert found["reference cdf"] == pytest.approx([1 / 6, 1])
     assert found["reference p1-p99"] == pytest.approx([(1 - 1.02) / 3.92, (7 - 1.02) / 3.92])
-    assert MaxNormaliser(reference="calibration").fit(bank).transform(at).tolist() == [[0.2, 1.4]]
+    assert MaxNormaliser(reference="calibration").fit(reference).transform(at).tolist() == [
+        [0.2, 1.4]
+    ]
 
 
 def test_a_bank_of_one_score_has_no_spread():
@@ -258,11 +260,11 @@ def test_lists_need_no_fit_and_banks_do():
 
 
 def test_lists_of_another_length_need_a_bank_of_one_column():
-    bank = np.array([[0.1, 0.3, 0.5]])
+    reference = np.array([[0.1, 0.3, 0.5]])
     with pytest.raises(MmgapError, match=r"is expecting 3 .*reshape\(-1, 1\)"):
-        ZScoreNormaliser(reference="calibration").fit(bank).transform(bank[:, :2])
-    fitted = ZScoreNormaliser(reference="calibration").fit(bank.reshape(-1, 1))
-    assert fitted.transform(bank[:, 1:2]).item() == pytest.approx(0, abs=1e-12)
+        ZScoreNormaliser(reference="calibration").fit(reference).transform(reference[:, :2])
+    fitted = ZScoreNormaliser(reference="calibration").fit(reference.reshape(-1, 1))
+    assert fitted.transform(reference[:, 1:2]).item() == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from figure_checks import (
 
 from mmgap import plots
 from mmgap.strategies import METHODS
-from mmgap.strategies.tables import WAYS
+from mmgap.strategies.labels import WAYS
 
 LEGS = ("text leg", "image leg")
 

@@ -138,7 +138,7 @@ def calls(vectors: Vectors, reranker: FakeReranker, strategy: Strategy) -> int:
     [
         (reranked("", "text", ("text",), 2), {"d1": 0.3, "d0": 0.1}),
         (reranked("", "image", ("image",), 3), {"d2": 0.9, "d3": 0.6, "d1": 0.25}),
-        # 1 + 1: d0 by its text, d2 by its picture.
+        # 1 + 1: d0 by its text, d2 by its image.
         (reranked("", "matching", depth=1), {"d2": 0.9, "d0": 0.1}),
         # 2 + 2: both legs find d1; the better of its two scores counts.
         (reranked("", "matching", depth=2), {"d2": 0.9, "d1": 0.3, "d0": 0.1}),
@@ -271,7 +271,7 @@ def test_what_is_not_reranked_follows_in_merged_order(
     found = rank(vectors, reranker, reranked("", "average", depth=2, merge="mean"))
     assert list(found) == ["d2", "d1", "d3", "d0"]
     assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d3": -0.725, "d0": -1.725})
-    # The raw merge by the largest score: d0's text and d2's picture come first.
+    # The raw merge by the largest score: d0's text and d2's image come first.
     found = rank(vectors, reranker, reranked("", "matching", depth=2, merge="max"))
     assert list(found)[:2] == ["d2", "d0"]
     assert found["d0"] == pytest.approx(0.1)
@@ -305,7 +305,7 @@ def test_a_second_pass_looks_again_at_the_best(vectors: Vectors, reranker: FakeR
     found = rank(vectors, reranker, strategy)
     assert list(found) == ["d2", "d1", "d0"]
     assert found == pytest.approx({"d2": 0.55, "d1": 0.275, "d0": 0.275 - 1})
-    assert len(reranker.asked) == 5  # three texts, then two pictures
+    assert len(reranker.asked) == 5  # three texts, then two images
 
 
 # --- many queries, against brute force -----------------------------------------------------------
@@ -455,14 +455,15 @@ def test_rows_share_their_calls() -> None:
     assert set(fake.asked) == wanted_pairs(vectors)
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rerank, "_CHUNK", 10)
     vectors = noisy()
     whole = run_strategies(vectors, ROWS, reranker=FakeReranker(random_rule), cache=False)
     stopped = FakeReranker(random_rule, stop_after=101)
     with pytest.raises(KeyboardInterrupt):
-        run_strategies(
-            vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path, chunk=10)
-        )
+        run_strategies(vectors, ROWS, reranker=PairScorer(vectors, stopped, cache=tmp_path))
     again = FakeReranker(random_rule)
     runs = run_strategies(vectors, ROWS, reranker=PairScorer(vectors, again, cache=tmp_path))
     # The 101st pair belongs to a lot of which nothing came back.
@@ -486,7 +487,8 @@ def test_a_killed_process_loses_the_lot_it_was_at(tmp_path: Path) -> None:
         import json, sys, time
         from pathlib import Path
         from test_rerank import ROWS, FakeReranker, noisy, run_strategies
-        from mmgap.strategies import PairScorer
+        from mmgap.strategies import PairScorer, rerank
+        rerank._CHUNK = 10
         folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
         lot = []
         class Slow(FakeReranker):
@@ -501,7 +503,7 @@ def test_a_killed_process_loses_the_lot_it_was_at(tmp_path: Path) -> None:
                 return scores
         vectors = noisy()
         fake = Slow(lambda query, text, red: len(query + text) / 100)
-        scorer = PairScorer(vectors, fake, cache=folder / "cache", chunk=10)
+        scorer = PairScorer(vectors, fake, cache=folder / "cache")
         run_strategies(vectors, ROWS, reranker=scorer)
         """
     )
@@ -559,7 +561,10 @@ def test_scores_are_found_by_content_and_fingerprint(tmp_path: Path) -> None:
     assert {text for _, text, _ in fake.asked} == {"a new text"}
 
 
-def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -> None:
+def test_documents_that_show_the_same_share_a_call_and_a_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rerank, "_CHUNK", 16)
     vectors = noisy(n_query=20)
     documents = [
         replace(each, text=f"text {at % 7}") for at, each in enumerate(vectors.corpus.documents)
@@ -569,7 +574,7 @@ def test_documents_that_show_the_same_share_a_call_and_a_score(tmp_path: Path) -
     fake = FakeReranker(lambda *_: 0.5 + 1e-6 * noise.random(), score="logit, unbounded")
 
     def ranked_by_text() -> list[float]:
-        scorer = PairScorer(vectors, fake, cache=tmp_path, chunk=16)
+        scorer = PairScorer(vectors, fake, cache=tmp_path)
         (run,) = run_strategies(vectors, [reranked("t", "text", ("text",), 40)], reranker=scorer)
         text = np.where(run.indices < 0, -1, run.indices % 7)
         for row in range(20):
@@ -601,7 +606,7 @@ def test_what_is_read_ahead_costs_no_query_time(monkeypatch: pytest.MonkeyPatch)
 
     vectors, fake = noisy(), Ahead(lambda *_: 0.5)
     fake.ahead = []
-    scorer = PairScorer(vectors, fake, cache=False, chunk=1000)
+    scorer = PairScorer(vectors, fake, cache=False)
     (costed,) = costs(vectors, [reranked("t", "text", ("text",), 4)], scorer)
     assert costed.calls.sum() == 30 * 4
     assert costed.rerank_seconds.sum() == pytest.approx(1, rel=1e-5)
@@ -640,7 +645,7 @@ def test_cost_adds_up(vectors: Vectors, reranker: FakeReranker) -> None:
         [reranked("", "average", depth=1)],
         PairScorer(vectors, reranker, cache=False, image_side=4),
     )
-    # Two documents: "x" and "t0" are a token each by the rule of thumb; pictures shrink to 4 x 2.
+    # Two documents: "x" and "t0" are a token each by the rule of thumb; images shrink to 4 x 2.
     assert costed.calls.tolist() == [4]
     assert costed.tokens.tolist() == [4 + 2]
     assert costed.pixels.tolist() == [2 * 8]
@@ -686,9 +691,8 @@ def test_reranking_needs_a_reranker_that_reads_the_view(vectors: Vectors, tmp_pa
         broken = FakeReranker(lambda *_, wrong=wrong: wrong)
         with pytest.raises(EncoderError, match=r"gave scores .* not finite"):
             rank(vectors, broken, reranked("r", "average", depth=1))
-    for option in ("chunk", "image_side"):
-        with pytest.raises(MmgapError, match=f"{option} is 0"):
-            PairScorer(vectors, texts, **{option: 0})
+    with pytest.raises(MmgapError, match="image_side is 0"):
+        PairScorer(vectors, texts, image_side=0)
     rng = np.random.default_rng(0)
     for side in ("image", "text"):
         np.save(tmp_path / f"{side}.npy", rng.normal(size=(6, 4)))
@@ -706,6 +710,6 @@ def test_a_missing_leg_is_named(vectors: Vectors, reranker: FakeReranker) -> Non
     with pytest.warns(MissingLegWarning, match="no image leg, so left out: i"):
         (run,) = run_strategies(text_only, rows, reranker=reranker, cache=False)
     assert run.name == "t"
-    # An encoder of texts alone, and a reranker that sees the pictures all the same.
+    # An encoder of texts alone, and a reranker that sees the images all the same.
     found = rank(text_only, reranker, reranked("", "image", ("text",), 2))
     assert found == pytest.approx({"d0": 0.5, "d1": 0.25})

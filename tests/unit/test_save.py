@@ -123,7 +123,7 @@ def test_notebooks_show_a_figure_with_alt_and_caption():
     assert base64.b64decode(code).startswith(b"\x89PNG")
 
 
-def test_embedded_pictures_stay_small():
+def test_embedded_images_stay_small():
     figure = new_figure(8)
     figure.subplots().imshow(np.random.default_rng(0).random((900, 900, 3)))
     saved = save(figure, "noise", alt=ALT, caption=CAPTION)

@@ -1,4 +1,4 @@
-"""The probe on real CLIP features: its two halves, and what a merged list finds."""
+"""Real CLIP features for the single-modality-answer test: two halves, and what a merge finds."""
 
 import numpy as np
 
