@@ -67,7 +67,7 @@ def local_folder(
     except OSError as error:  # no network, offline mode, an unknown revision, a full disk
         at = "" if revision is None else f" --revision {revision}"
         msg = (
-            f"{name!r} is no folder here, and the hub did not give it ({type(error).__name__}). "
+            f"{name!r} is not a folder here, and the hub did not give it ({type(error).__name__}). "
             f"On a machine with network run 'hf download {name}{at} --local-dir FOLDER', copy the "
             "folder here, and load its path; the bundled models need no download"
         )
@@ -87,7 +87,7 @@ def find_checkpoint(
     That is the catalogue's unless another one is named. Code of a hub id is not trusted without.
     """
     if folder is not None and not Path(folder).is_dir():
-        msg = f"{folder} is no folder; expected the one with the files of {name!r}"
+        msg = f"{folder} is not a folder; expected the one with the files of {name!r}"
         raise EncoderError(msg)
     if folder is not None or Path(name).expanduser().is_dir():
         return Path(folder or name).expanduser(), revision

@@ -15,7 +15,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -76,8 +76,14 @@ class Shards:
 
     def __iter__(self) -> Iterator[tuple[Path, bytes]]:
         """Yield every whole shard with its content; damaged ones are dropped."""
+        return self.beyond(())
+
+    def beyond(self, known: Container[Path]) -> Iterator[tuple[Path, bytes]]:
+        """Yield the shards that are not known yet."""
         found = sorted(self.folder.glob(f"part-*{self.suffix}")) if self.folder else []
         for path in found:
+            if path in known:
+                continue
             try:
                 data = path.read_bytes()
             except FileNotFoundError:  # another process found it damaged
@@ -282,6 +288,8 @@ class PairStore:
     def __init__(self, root: Path | None, settings: str) -> None:
         name = content_key(settings)[:32]
         self.folder = None if root is None else Path(root) / _LAYOUT / name
+        self._read: set[Path] = set()
+        self._table = np.empty(0, dtype=_PAIRS)
 
     def check(self, n_pair: int = 0) -> None:
         """Raise an MmgapError unless the scores of so many pairs can be written."""
@@ -291,21 +299,28 @@ class PairStore:
         """Return which pairs are stored, and their ``RECORD``s; zeros where nothing is."""
         found = np.zeros(len(keys), dtype=bool)
         records = np.zeros(len(keys), dtype=RECORD)
-        stored = []
-        for path, data in self._shards() if len(keys) else ():
-            try:
-                stored.append(np.load(io.BytesIO(data), allow_pickle=False).astype(_PAIRS))
-            except (ValueError, TypeError, EOFError):
-                self._shards().drop(path)
-        if not stored:
+        table = self._all() if len(keys) else self._table
+        if not len(table):
             return found, records
-        table = np.concatenate(stored)
-        table = table[np.argsort(table["key"], kind="stable")]
         at = np.minimum(np.searchsorted(table["key"], keys), len(table) - 1)
         found = table["key"][at] == keys
         for name in RECORD.names or ():
             records[name] = np.where(found, table[name][at], 0)
         return found, records
+
+    def _all(self) -> np.ndarray:
+        """All pairs by key; each shard is read once, and kept in memory."""
+        new = []
+        for path, data in self._shards().beyond(self._read):
+            try:
+                new.append(np.load(io.BytesIO(data), allow_pickle=False).astype(_PAIRS))
+                self._read.add(path)
+            except (ValueError, TypeError, EOFError):
+                self._shards().drop(path)
+        if new:
+            table = np.concatenate([self._table, *new])
+            self._table = table[np.argsort(table["key"], kind="stable")]
+        return self._table
 
     def write(self, keys: np.ndarray, records: np.ndarray) -> None:
         """Store some pairs: ``records[i]`` belongs to ``keys[i]``."""

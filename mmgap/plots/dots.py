@@ -87,7 +87,8 @@ def difference_dots(
 ) -> Figure:
     """Draw differences to a baseline as dots with their intervals, and the line of no difference.
 
-    ``table`` is of :func:`mmgap.evaluation.difference_table`. Filled: the interval leaves out 0.
+    ``table`` is of :func:`mmgap.evaluation.difference_table`. Filled: the difference counts, by
+    ``p_holm``; in a table without tests, the interval leaves out 0.
     """
     check_table(table, [*INTERVAL, "measure"], [rows] if panels is None else [panels, rows])
     low, high = min(0, 100 * table["ci_low"].min()), max(0, 100 * table["ci_high"].max())
@@ -142,7 +143,8 @@ def draw_dots(axes: Axes, part: pd.DataFrame, names: Sequence[str], *, zero: boo
             continue
         value, low, high = 100 * part.loc[name, list(INTERVAL)].to_numpy(dtype=float)
         mark = strategy_mark(str(name)) if part.index.name == "strategy" else NEUTRAL
-        filled = not zero or low > 0 or high < 0
+        counts = differs(float(part["p_holm"][name])) if "p_holm" in part else low > 0 or high < 0
+        filled = not zero or bool(counts)
         axes.plot([low, high], [at, at], color=mark.colour, **PLAIN)
         face = mark.colour if filled else "white"
         axes.plot([value], [at], mark.marker, color=mark.colour, mfc=face)

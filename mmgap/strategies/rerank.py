@@ -363,8 +363,10 @@ class PairScorer:
         self._known = dict.fromkeys(SHOWN, empty)
 
     def of(self, vectors: Vectors) -> PairScorer:
-        """Return a scorer of other vectors that shares reranker, options and disk."""
-        return PairScorer(vectors, self.reranker, **self._how)
+        """Return a scorer of other vectors that shares reranker, options and what is on disk."""
+        other = PairScorer(vectors, self.reranker, **self._how)
+        other._store = self._store
+        return other
 
     def shows(self, modality: str, documents: np.ndarray) -> np.ndarray:
         """Whether the reranker may see this modality of each document (-1: of none)."""

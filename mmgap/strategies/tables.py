@@ -160,13 +160,16 @@ def format_leaderboard(
             | {"fitted on": row["fitted_on"], "sees": row["sees"]}
             | {measure: value_cell(row["value"], row["ci_low"], row["ci_high"]), "over ties": ties}
             | {other: f"{100 * by_measure.loc[name, other]:.1f}" for other in others}
-            | {
-                group.split(" of ")[0]: f"{100 * by_class.loc[name, group]:.1f}"
-                for group in classes
-            }
+            | {_column(group): f"{100 * by_class.loc[name, group]:.1f}" for group in classes}
             | {"against": against}
         )
     return pd.DataFrame(rows)
+
+
+def _column(group: str) -> str:
+    """Name a column by a class of queries, unless the table has one of that name."""
+    taken = {"", "method", "fitted on", "sees", "over ties", "against", "worse"}
+    return "worse" if group == WORSE else f"class {group}" if group in taken else group
 
 
 def _worse(judged: Judged, parts: Sequence[np.ndarray], rng: np.random.Generator) -> pd.DataFrame:
@@ -588,9 +591,9 @@ def break_even(
     One row per reranked strategy, cheapest first: ``against``, the best strategy without a
     reranker; ``pays_from``, the budget in the unit of ``cost`` from which it can be had and is
     better (infinite where it is not); ``gain`` with its CI; ``extra``, cost beyond ``against``;
-    ``price``, extra per point of recall (one percent); ``certain``, whether the CI of the gain
-    leaves out 0. With ``worth``, what one point may cost at most, ``gap_needed``: recall that the
-    strategy must win to be worth its extra cost.
+    ``price``, extra per point of recall (one percent). With ``worth``, what one point may cost at
+    most, ``gap_needed``: recall that the strategy must win to be worth its extra cost. Whether a
+    gain counts is not said here: it takes a test among all comparisons shown together.
     """
     import pandas as pd
 
@@ -615,7 +618,6 @@ def break_even(
             "gain_high": rows["difference_high"].to_numpy(),
             "extra": extra,
             "price": price,
-            "certain": (rows["difference_low"] > 0).to_numpy(),
         }
     )
     if worth is not None:

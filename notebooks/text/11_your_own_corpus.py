@@ -12,18 +12,22 @@
 # *I have documents with texts and images. Is there a gap in them that hurts, and how should I merge
 # the two lists of hits?*
 #
-# With judged queries you get the answer as a difference in recall with an interval; the figure
-# `recall` and the last cell of *Result* hold it. Without judgments the notebook still says where
-# the scores lie, which modality fills the first places, and whether a few documents turn up
+# With judged queries you get the answer as a difference in recall, tested, with its 95 % CI; the
+# figure `recall` and the section *Which merge* hold it. Without judgments the notebook still says
+# where the scores lie, which modality fills the first ranks, and whether a few documents turn up
 # everywhere; it cannot say which merge is better, and says so. Both ways run here, on a small
 # folder that the notebook writes itself.
+#
+# On that folder the mean of the two raw scores finds more than either leg; on yours another answer
+# may hold. A **leg** is one modality's path from the query to a ranked list: the query's vector is
+# compared with the vectors of all texts, or of all images.
 
 # %% [markdown]
 # ## What you need
 #
 # *Before:* [05_trivial_merges_fail](05_trivial_merges_fail.ipynb) and
 # [06_normalise_and_calibrate](06_normalise_and_calibrate.ipynb) explain what is counted here.
-# *Time:* about a minute for the small folder, less in fast mode; for yours, mostly the time to
+# *Time:* about half a minute for the small folder, less in fast mode; for yours, mostly the time to
 # embed it once, vectors are cached. *Data:* a folder in one of two forms.
 #
 # 1. **Tables and images.** `documents` with the fields `id`, `text`, `image` (a path relative to
@@ -32,6 +36,9 @@
 #    as trec_eval reads them. A field `query_class` of the queries splits the tables.
 # 2. **A plain folder of images**, `cat.png` with its text in `cat.txt`. There are no judgments.
 #    Each text then asks for its own image, which is the best stand-in that such a folder offers.
+#
+# Queries must be there. Judgments may be missing, and so may all texts or all images: what cannot
+# be measured then is left out, with the reason in its place.
 #
 # The small folder is written from the bundled corpus
 # [pictograms](../data/pictograms/README.md), drawings with texts about the thing shown.
@@ -52,7 +59,7 @@ from IPython.display import Markdown
 
 import mmgap as mg
 from mmgap.corpus.schema import LEGS
-from mmgap.errors import SkippedItemsWarning
+from mmgap.errors import MissingLegWarning, SkippedItemsWarning
 from mmgap.evaluation import bootstrap_interval, evaluate, format_table, verdict
 from mmgap.gap import k_occurrence
 from mmgap.notebook import notebook
@@ -62,15 +69,14 @@ from mmgap.provenance import provenance
 # %%
 from mmgap.strategies import (
     METHODS,
-    Pool,
+    advise,
+    format_advice,
     merged_text_fraction,
     split_queries,
     threshold_table,
 )
-from mmgap.strategies import (
-    leaderboard as judge_methods,
-)
 
+warnings.simplefilter("ignore", MissingLegWarning)  # what was not ranked is said below
 warnings.simplefilter("ignore", SkippedItemsWarning)  # what was left out is listed below
 settings = notebook("11_your_own_corpus", seed=0)
 
@@ -84,7 +90,7 @@ settings = notebook("11_your_own_corpus", seed=0)
 folder = None  # "my_pictures"
 name = "mini-clip"
 on_error = "skip"  # leave out what cannot be used, and list it; "raise" stops at the first
-k = 10  # places that your users look at
+k = 10  # hits that your users look at
 precision = 0.5  # asked of a threshold: half of what is shown is relevant
 candidates = (  # merges to choose from, of `mmgap.strategies.METHODS`
     *("raw, max", "raw, mean", "z, mean", "reference z, mean", "rank, mean"),
@@ -108,17 +114,17 @@ print(cosines.round(2))
 print("best two of each query:", first_two.tolist())
 
 # %% [markdown]
-# **Text share**: of the first two hits of query 1 both are texts (0, 1), of query 2 one (1; 2 is an
-# image). Texts are two of five, so a merge without preference would show 40 %.
+# **Fraction of texts**: of the first two hits of query 1 both are texts (0, 1), of query 2 one
+# (1; 2 is an image). Texts are two of five, so a merge without preference would show 40 %.
 #
 # **Hubness**: in how many lists of two a document appears. Text 1 is in both lists, two others in
 # one, the other two in none.
 
 # %%
-share_by_hand = (first_two < len(texts)).mean(axis=1)
+texts_by_hand = (first_two < len(texts)).mean(axis=1)
 lists_by_hand = np.bincount(first_two.ravel(), minlength=5)
-print("text share", share_by_hand.tolist(), " in how many lists", lists_by_hand.tolist())
-assert share_by_hand.tolist() == [1.0, 0.5]
+print("text fraction", texts_by_hand.tolist(), " in how many lists", lists_by_hand.tolist())
+assert texts_by_hand.tolist() == [1.0, 0.5]
 assert lists_by_hand.tolist() == [1, 2, 1, 0, 0]
 
 # %% [markdown]
@@ -126,7 +132,7 @@ assert lists_by_hand.tolist() == [1, 2, 1, 0, 0]
 
 # %%
 kind = np.where(first_two < len(texts), "text", "image")
-assert mg.scores.modality_fraction(kind, "text", 2).tolist() == share_by_hand.tolist()
+assert mg.scores.modality_fraction(kind, "text", 2).tolist() == texts_by_hand.tolist()
 both = np.concatenate([texts, images])
 assert k_occurrence(queries, both, k=2).tolist() == lists_by_hand.tolist()
 
@@ -178,22 +184,25 @@ corpus = mg.load_corpus(folder, on_error=on_error)
 encoder = mg.load_encoder(name)
 vectors = mg.embed(corpus, encoder, on_error=on_error, progress=False)
 corpus = vectors.corpus
-has_judgments = not corpus.left_out  # a plain folder leaves out that a text meets itself
-counts = {leg: len(vectors.legs[leg].positions) for leg in LEGS}
-paired = len(np.intersect1d(*(vectors.legs[leg].positions for leg in LEGS)))
+is_judged = corpus.judged and not corpus.left_out  # a plain folder hides a text from itself
+rows = {leg: vectors.legs[leg].positions if leg in vectors.legs else [] for leg in LEGS}
+counts = {leg: len(rows[leg]) for leg in LEGS}
+complete = [corpus.documents[row] for row in np.intersect1d(*rows.values()).astype(int)]
+has_both = min(counts.values()) > 0
+one_leg = Markdown(f"Not measured: it takes texts and images, and there are {counts}.")
 
 # %%
-n_judged = sum(len(corpus.qrels[query_id]) for query_id in corpus.query_ids)
+n_judged = sum(len(corpus.qrels[query_id]) for query_id in corpus.qrels)
 sharing = sum(len(ids) for ids in corpus.equal_texts.values())
 pd.Series(
     {
         "documents": len(corpus.documents),
         "with a text": counts["text"],
         "with an image": counts["image"],
-        "with both": paired,
+        "with both": len(complete),
         "that share their text with another": sharing,
         "queries": len(corpus.queries),
-        "judgments": n_judged if has_judgments else "none; texts ask for their images",
+        "judgments": n_judged if is_judged else "none by people",
         "left out": len(corpus.skipped),
     },
     name=corpus.name,
@@ -216,17 +225,20 @@ for item, why in left_out.items():
 # Filled: all pairs of query and document. Outlined: relevant pairs, where judgments tell them.
 
 # %%
-distributions = mg.score_distributions(vectors)
-middle = {leg: distributions.samples[leg].quantiles[3] for leg in LEGS}
-settings.save(
-    score_histograms({f"{name}, {corpus.name}": distributions}, height=2.6),
-    "histograms",
-    alt=f"Histograms of {name}'s cosines with texts and with images of the folder on one axis. "
-    f"Medians: text {middle['text']:.2f}, image {middle['image']:.2f}.",
-    caption=f"A random text scores higher than a random image in {distributions.dominance:.0%} of "
-    "cases; one half would be no preference.",
-    data={leg: sample.counts for leg, sample in distributions.samples.items()},
-)
+histograms = one_leg
+if has_both:
+    distributions = mg.score_distributions(vectors)
+    middle = {leg: distributions.samples[leg].quantiles[3] for leg in LEGS}
+    histograms = settings.save(
+        score_histograms({f"{name}, {corpus.name}": distributions}, height=2.6),
+        "histograms",
+        alt=f"Histograms of {name}'s cosines with texts and with images of the folder on one axis. "
+        f"Medians: text {middle['text']:.2f}, image {middle['image']:.2f}.",
+        caption=f"A random text scores higher than a random image in {distributions.dominance:.0%} "
+        "of cases; one half would be no preference.",
+        data={leg: sample.counts for leg, sample in distributions.samples.items()},
+    )
+histograms
 
 # %% [markdown]
 # ### The gap, and what it does
@@ -235,55 +247,62 @@ settings.save(
 # `gap` itself shows all of it, each number with a sentence that says what it means.
 
 # %%
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # too few pairs for a measure: the notes below say so
-    gap = mg.gap_report(vectors, k=k, n_resamples=settings.size(full=2000, fast=200))
-shown = gap.to_frame()
-head = ["l2m", "rmg", "linear_separability", "knn_fraction", "dominance_by_query", "text_fraction"]
-shown = shown[shown["measure"].isin([*head, "wrong_modality", "merge_loss"])]
-columns = ["symbol", "side", "value", "ci_low", "ci_high", "null", "meaning"]
 pd.set_option("display.max_colwidth", None)
-shown[columns].round(3).set_index("symbol")
+head = ["l2m", "rmg", "linear_separability", "knn_fraction", "dominance_by_query", "text_fraction"]
+columns = ["symbol", "side", "value", "ci_low", "ci_high", "null", "meaning"]
+report, notes = one_leg, ()
+if has_both:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # too few pairs for a measure: the notes below say so
+        gap = mg.gap_report(vectors, k=k, n_resamples=settings.size(full=2000, fast=200))
+    shown, notes = gap.to_frame(), gap.notes
+    shown = shown[shown["measure"].isin([*head, "wrong_modality", "merge_loss"])]
+    report = shown[columns].round(3).set_index("symbol")
+report
 
 # %%
-for note in gap.notes:
+for note in notes:
     print("-", note)
 
 # %% [markdown]
-# ### Without a single judgment: who fills the first places
+# ### Without a single judgment: who fills the first ranks
 #
-# If texts and images stood in one list, sorted by raw score, what share of the first places would
+# If texts and images stood in one list, sorted by raw score, what fraction of the first ranks would
 # be texts? And which documents turn up in many lists? These need queries, but no judgments.
 
 # %%
-share = merged_text_fraction(vectors, k)
-low, high = bootstrap_interval(share[:, None], rng=settings.rng())
+text_fraction = merged_text_fraction(vectors, k) if has_both else np.full(len(corpus.queries), 0.5)
+low, high = bootstrap_interval(text_fraction[:, None], rng=settings.rng())
 in_index = counts["text"] / sum(counts.values())
-share_words = verdict(low.item(), high.item(), in_index)
-Markdown(
-    f"Texts are {in_index:.0%} of the index and **{share.mean():.0%}** "
-    f"[{low.item():.0%}, {high.item():.0%}] of the first {k} places. "
-    f"*Texts take more than their share*: {share_words}."
-)
+preferred = verdict(low.item(), high.item(), in_index)
+who_is_first = one_leg
+if has_both:
+    who_is_first = Markdown(
+        f"Texts are {in_index:.0%} of the index and **{text_fraction.mean():.0%}** "
+        f"[{low.item():.0%}, {high.item():.0%}] of the first {k} ranks. "
+        f"*Texts take more ranks than their fraction of the index*: {preferred}."
+    )
+who_is_first
 
 # %%
 rows = {}
-for leg in LEGS:
-    lists = k_occurrence(vectors.queries, vectors.legs[leg].embeddings, k=min(k, counts[leg]))
-    top = lists.argmax()
+for leg in vectors.filled_legs:
+    n_hit = min(k, counts[leg])
+    lists = k_occurrence(vectors.queries, vectors.legs[leg].embeddings, k=n_hit)
+    top = vectors.legs[leg].positions[lists.argmax()]
     rows[leg] = {
         "lists that a document is in, mean": lists.mean(),
         "most lists that one document is in": lists.max(),
-        "these lists, share of all": lists.max() / len(vectors.queries),
-        "documents in no list, share": (lists == 0).mean(),
-        "that document": corpus.documents[vectors.legs[leg].positions[top]].id,
+        "these lists, fraction of all": lists.max() / len(vectors.queries),
+        "documents in no list, fraction": (lists == 0).mean(),
+        "that document": corpus.documents[top].id,
     }
-    assert lists.sum() == min(k, counts[leg]) * len(vectors.queries)
+    assert lists.sum() == n_hit * len(vectors.queries)
 hubs = pd.DataFrame(rows)
 hubs.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.3g}")
 
 # %% [markdown]
-# A document in a large share of all lists is a **hub**: look at it. Often it is an empty page, a
+# A document in a large fraction of all lists is a **hub**: look at it. Often it is an empty page, a
 # logo, or a text that says next to nothing.
 #
 # ### Look at hits
@@ -294,14 +313,14 @@ hubs.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.3g}")
 
 # %%
 runs = {run.name: run for run in mg.run_strategies(vectors)}
-chosen = corpus.query_ids[int(np.abs(share - 0.5).argmin())]
+chosen = corpus.query_ids[int(np.abs(text_fraction - 0.5).argmin())]
 searches = {"by text": "text leg", "by image": "image leg", "merged by raw score": "max"}
 searches = {label: run for label, run in searches.items() if run in runs}
 settings.save(
     gallery(corpus, chosen, {label: runs[run] for label, run in searches.items()}, k=3),
     "hits",
-    alt="The first three hits of one query in three columns: by text, by image, and merged by raw "
-    "score, each with picture, text and score.",
+    alt=f"The first three hits of one query, a column for each of: {', '.join(searches)}; each hit "
+    "with image, text and score.",
     caption="What each leg finds for one query, and what the merge by raw score shows of it. "
     "Compare the scores of the first two columns.",
     data={"query": [chosen]},
@@ -315,33 +334,51 @@ settings.save(
 
 # %%
 measures = [f"recall@{k}", f"hit@{k}"]
-recall = mg.recall_table(runs.values(), corpus.qrels, k=k, measures=measures)
-format_table(recall)
+table = Markdown("No judgments, no recall.")
+if corpus.judged:
+    recall = mg.recall_table(runs.values(), corpus.qrels, k=k, measures=measures)
+    table = format_table(recall)
+table
 
 # %%
-best = recall[recall["measure"] == f"recall@{k}"].set_index("strategy")["value"]
-settings.save(
-    recall_bars(recall, measure=f"recall@{k}"),
-    "recall",
-    alt=f"Recall at {k} of each strategy as a dot with its 95 % interval. Highest: "
-    f"{best.idxmax()}, {best.max():.2f}; lowest: {best.idxmin()}, {best.min():.2f}.",
-    caption=f"What each leg and each simple merge finds. Best on these queries: {best.idxmax()}.",
-    data={"recall": best.round(6)},
-)
+bars = Markdown("No judgments, no figure.")
+if corpus.judged:
+    best = recall[recall["measure"] == f"recall@{k}"].set_index("strategy")["value"]
+    bars = settings.save(
+        recall_bars(recall, measure=f"recall@{k}"),
+        "recall",
+        alt=f"Recall at {k} of each strategy as a dot with its 95 % CI. Highest: "
+        f"{best.idxmax()}, {best.max():.2f}; lowest: {best.idxmin()}, {best.min():.2f}.",
+        caption=f"What each leg and each simple merge finds. Highest: {best.idxmax()}; which "
+        "differences count is tested below.",
+        data={"recall": best.round(6)},
+    )
+bars
+
+# %%
+perfect = best.index[best == 1] if corpus.judged else []
+for strategy in perfect:
+    print(f"{strategy} finds everything within {k} hits: on these queries no merge can find more.")
 
 # %% [markdown]
 # ### Below which score should a hit be rejected?
 #
-# The queries are split in two by lot. A threshold is found on the first half, and tried on the
-# second: *reached* says whether the target was reached there. `reason` says why there is none.
+# The queries are split in two at random. A threshold is found on the first half, and tried on the
+# second: *target reached* says whether the 95 % CI there lies above the target, below it, or on
+# both sides. `reason` says why there is no threshold.
+# Both halves search the same documents, which is kinder to a threshold than a new corpus.
 
 # %%
-if has_judgments:
+if corpus.judged:
     calibration, test = split_queries(vectors, seed=settings.seed)
     thresholds = threshold_table(calibration, test, precision=precision, rng=settings.rng(1))
+    thresholds["target reached"] = [
+        "" if np.isnan(row.observed) else verdict(row.ci_low, row.ci_high, row.target)
+        for row in thresholds.itertuples()
+    ]
     columns = ["leg", "threshold", "threshold_low", "threshold_high", "observed", "ci_low"]
-    answer = thresholds[[*columns, "ci_high", "reached", "reason"]].set_index("leg").round(3)
-    answer = answer.fillna("")
+    answer = thresholds[[*columns, "ci_high", "target reached", "reason"]].set_index("leg").round(3)
+    answer = answer.astype(object).fillna("")
 else:
     answer = Markdown("No judgments, no threshold: what is relevant must be known for some pairs.")
 answer
@@ -349,54 +386,45 @@ answer
 # %% [markdown]
 # ### Which merge
 #
-# The same halves. Each candidate is fitted on the first half. To choose one, they are compared on
-# the first half too (each fitted on the second); the number that counts is the chosen one's on the
-# second half, which had no say in the choice.
-
-
-# %%
-def board(fitted_on, judged_on):
-    methods = [METHODS[name] for name in ("text leg", "image leg", *candidates)]
-    pools = Pool(fitted_on), Pool(judged_on)
-    found = judge_methods(*pools, methods, measures=[f"recall@{k}"], rng=settings.rng(2))
-    return found[(found["measure"] == f"recall@{k}")].drop(columns=["corpus", "encoder"])
-
-
-if has_judgments:
-    first_half, second_half = board(test, calibration), board(calibration, test)
-    overall = first_half[(first_half["query_class"] == "all")].set_index("method")["value"]
-    merge = overall[list(candidates)].idxmax()
+# The same halves, and the rule of the command `mmgap advise`: start with the better leg; take a
+# step to more effort only where a merge is significantly better on the first half (paired
+# randomisation test, corrected by Holm for all that is compared), each query judged by a fit that
+# has not seen it. The second half has no say in the choice and shows what it is worth.
 
 # %%
+choose_from = [METHODS[method] for method in candidates]
 advice = Markdown("**No advice on a merge:** without judged queries no merge can be called better.")
-if has_judgments:
-    row = second_half[second_half["query_class"] == "all"].set_index("method").loc[merge]
-    answer = verdict(row["difference_low"], row["difference_high"])
-    said = {
-        "holds here": f"Use **{merge}**.",
-        "does not hold here": f"Do not merge: **{row['against']}** alone finds more.",
-        "undecided here": f"**{row['against']}** alone does as well as far as these queries tell; "
-        "bring more judged queries before you add a merge.",
-    }[answer]
-    gain = f"{100 * row['difference']:+.1f} points [{100 * row['difference_low']:+.1f}, "
-    gain += f"{100 * row['difference_high']:+.1f}]"
-    advice = Markdown(
-        f"{said} Recall@{k} of {merge} less that of the better leg ({row['against']}): {gain}, "
-        f"over {int(row['n'])} queries that had no part in the choice."
-    )
+if is_judged and not has_both:
+    advice = Markdown(f"**Nothing to merge:** one leg alone holds documents, {counts}.")
+if is_judged and has_both:
+    found = advise(calibration, test, methods=choose_from, n_labels=None, measure=f"recall@{k}")
+    because = "\n".join(f"- {sentence}" for sentence in found.reasons)
+    advice = Markdown(f"Advised: **{found.method}**\n\n{because}")
 advice
 
 # %%
-table = Markdown("No judgments, no table.")
-if has_judgments:
-    table = 100 * second_half.pivot(index="method", columns="query_class", values="value")
-    table = table.sort_values("all", ascending=False).round(1)
+table = Markdown("No judged queries of two legs, no table.")
+if is_judged and has_both:
+    table = format_advice(found, top=None).drop(columns=["not allowed", "ms"]).set_index("method")
 table
 
 # %% [markdown]
-# Read the columns, not just the first one: classes T (the text answers) and I (the image answers)
-# pull in opposite directions, and a merge that is best on all queries may be bought by one of them.
-# If your queries have no `query_class`, nobody has looked whether that is so.
+# *difference*: to the advised merge, in points; a star: p < .05, corrected. *Calibration* is the
+# first half, *test* the second, shown for what has a role. The merge with the highest number is not
+# the advised one where the difference to a simpler one can be chance. The same rule, for each class
+# of queries by itself:
+
+# %%
+table = Markdown("No judged queries of two legs, no table.")
+if is_judged and has_both:
+    table = found.by_class.round(3).rename(columns={"method": "advised there"})
+table
+
+# %% [markdown]
+# Classes T (texts are relevant) and I (images are) pull in opposite directions, and a merge that is
+# best on all queries may cost one of them. With few queries of a class the rule stays with the
+# better leg: that says "undecided", not "equal". If your queries have no `query_class`, nobody has
+# looked whether that is so.
 #
 # ## What could fool us
 #
@@ -408,26 +436,29 @@ table
 # %%
 plain = Path(tempfile.mkdtemp()) / "plain_folder"
 plain.mkdir()
-complete = [vectors.corpus.documents[row] for row in vectors.image.positions[: 2 * n_query]]
-for number, document in enumerate(each for each in complete if each.text):
+for number, document in enumerate(complete[: 2 * n_query]):
     stem = plain / f"{number:05d}"
-    picture = document.image.read_bytes()
-    stem.with_suffix(Path(document.image.name).suffix).write_bytes(picture)
+    image = document.image.read_bytes()
+    stem.with_suffix(Path(document.image.name).suffix).write_bytes(image)
     stem.with_suffix(".txt").write_text(document.text, encoding="utf-8")
-pairs = mg.embed(mg.load_corpus(plain, on_error=on_error), encoder, progress=False)
-assert pairs.corpus.left_out  # a text does not meet itself
 
 # %%
-plain_runs = {run.name: run for run in mg.run_strategies(pairs)}
-compared = {}
-asked = "judged queries" if has_judgments else "your folder"
-for where, found, corpus_of in ((asked, runs, corpus), ("pairs", plain_runs, pairs.corpus)):
-    for leg in [leg for leg in LEGS if f"{leg} leg" in found]:
-        values = evaluate(found[f"{leg} leg"], corpus_of.qrels, [f"recall@{k}"])["expected"]
-        compared.setdefault(f"{leg} leg", {})[where] = 100 * values[f"recall@{k}"].mean()
-compared = pd.DataFrame(compared).T.round(1)
-assert list(plain_runs) == ["image leg"]
-compared.astype(object).fillna("not ranked")
+table = Markdown("Not measured: it takes documents with both, and judgments.")
+if corpus.judged and complete:
+    pairs = mg.embed(mg.load_corpus(plain, on_error=on_error), encoder, progress=False)
+    plain_runs = {run.name: run for run in mg.run_strategies(pairs)}
+    both_ways = {"judged queries" if is_judged else "your folder": (runs, corpus)}
+    both_ways["pairs"] = plain_runs, pairs.corpus
+    compared = {
+        where: {
+            leg: 100 * evaluate(found[leg], of.qrels, measures[:1])["expected"].to_numpy().mean()
+            for leg in found.keys() & {"text leg", "image leg"}
+        }
+        for where, (found, of) in both_ways.items()
+    }
+    assert list(plain_runs) == ["image leg"]  # a text does not meet itself
+    table = pd.DataFrame(compared).round(1).astype(object).fillna("not ranked")
+table
 
 # %% [markdown]
 # In the column *pairs* the text leg is not ranked: the one text that would answer is the query
@@ -441,14 +472,23 @@ compared.astype(object).fillna("not ranked")
 # number, which tells how many you need.
 
 # %%
-if has_judgments:
-    values = evaluate(runs["mean"], corpus.qrels, [f"recall@{k}"])["expected"][f"recall@{k}"]
+if corpus.judged:
+    strategy = "mean" if "mean" in runs else next(iter(runs))
+    values = evaluate(runs[strategy], corpus.qrels, measures[:1])["expected"].to_numpy()[:, 0]
     spread = values.std(ddof=1)
     for n in (25, 100, 400, 1600):
-        print(f"{n:5d} judged queries: recall@{k} is known to ± {196 * spread / n**0.5:.1f} points")
-    wide = bootstrap_interval(values.to_numpy()[:, None], rng=settings.rng(3))
+        half = 196 * spread / n**0.5
+        print(f"{n:5d} judged queries: recall@{k} of {strategy} is known to ± {half:.1f} points")
+    if spread == 0:
+        print(f"Every query has the same recall, {values[0]:.0%}: no query tells merges apart.")
+
+# %%
+if corpus.judged and spread > 0:
+    low, high = bootstrap_interval(values, rng=settings.rng(3))
     by_formula = 2 * 1.96 * spread / len(values) ** 0.5
-    assert abs((wide[1] - wide[0]).item() / by_formula - 1) < 0.25
+    print(f"width of the 95 % CI by the bootstrap {100 * (high - low).item():.1f} points,")
+    print(f"by the square root {100 * by_formula:.1f}")
+    assert not is_example or abs((high - low).item() / by_formula - 1) < 0.25
 
 # %% [markdown]
 # A merge that gains two points cannot be told from chance with a hundred queries, though paired
@@ -469,11 +509,12 @@ if is_example:
 # ## Summary
 #
 # - Look first at what was left out and at how many documents share a text.
-# - Without judgments: where scores lie, who fills the first places, which documents are hubs. That
+# - Without judgments: where scores lie, who fills the first ranks, which documents are hubs. That
 #   finds defects, and no merge.
-# - With judgments: choose on one half of the queries, report the other, and read each class.
+# - With judgments: choose on one half of the queries, test what is compared, report the other half,
+#   and read each class.
 # - A threshold needs judgments of its own kind of data, and may still fail on new queries.
-# - The same on the command line: `mmgap report --corpus FOLDER`, `mmgap gap --corpus FOLDER`.
+# - The same on the command line: `mmgap report --corpus FOLDER`, `mmgap advise --corpus FOLDER`.
 #
 # **References.** Jina AI: Fair scoring for multimodal documents, 25 May 2025. M. Radovanovic, A.
 # Nanopoulos, M. Ivanovic: Hubs in Space. JMLR 2010 (hubness). W. Liang, Y. Zhang, Y. Kwon, S.

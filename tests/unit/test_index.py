@@ -394,6 +394,22 @@ def test_scores_of_pairs_come_back(tmp_path: Path) -> None:
     assert store.read(KEYS[:0])[0].shape == (0,)
 
 
+def test_a_file_of_scores_is_read_once_and_later_ones_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = PairStore(tmp_path, "a reranker"), []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or whole(path))
+    store.write(KEYS[:2], RECORDS[:2])
+    for _ in range(3):
+        assert store.read(KEYS)[0].sum() == 2
+    PairStore(tmp_path, "a reranker").write(KEYS[4:], RECORDS[4:])  # by another process
+    found, records = store.read(KEYS)
+    assert found.tolist() == [True, True, False, False, True, True]
+    np.testing.assert_array_equal(records[found], RECORDS[found])
+    assert len(read) == 2
+
+
 @pytest.mark.parametrize("damage", [cut_short, flip_a_bit, make_empty])
 def test_damaged_scores_are_named_and_left_out(
     tmp_path: Path, damage: Callable[[Path], None]

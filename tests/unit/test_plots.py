@@ -318,11 +318,15 @@ def test_recall_draws_values_and_intervals_in_percent():
     assert dot.get_marker() == palette.IMAGE.marker
 
 
-def test_a_difference_is_hollow_where_the_interval_holds_zero():
+def test_a_difference_is_hollow_where_it_does_not_count():
     axes = plots.difference_dots(differences()[:3]).axes[0]
     dots = [line for line in axes.lines if line.get_marker() == "s"]
     assert [dot.get_markerfacecolor() == "white" for dot in dots] == [False, True, False]
     assert [text.get_text() for text in axes.texts] == ["+20.0", "+0.5", "\N{MINUS SIGN}20.0"]
+    tested = differences()[:3].assign(p_holm=[0.2, 0.01, 0.04])  # by the test, not by the interval
+    axes = plots.difference_dots(tested).axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "s"]
+    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [True, False, False]
     assert (signed(-0.01), signed(-1.26)) == ("0.0", "\N{MINUS SIGN}1.3")
 
 
