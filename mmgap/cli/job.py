@@ -64,14 +64,7 @@ class Job:
         """Load the corpus; of pictograms one pool for each test condition, unless one is named."""
         pools = load_corpora(self.corpus, on_error=self.on_error, **options)
         for pool in pools if judged else ():
-            if not pool.queries or not len(pool.qrels):
-                lacks = "judgments" if pool.queries else "queries"
-                msg = (
-                    f"{pool.name!r} has no {lacks}, which this command needs: add queries.jsonl "
-                    "and qrels.tsv. 'mmgap gap' and 'mmgap embed' do without, 'mmgap report' "
-                    "without judgments"
-                )
-                raise MmgapError(msg)
+            pool.require_judgments("this command")
         return pools
 
     def encoders(self, pools: list[Corpus], **options: Any) -> Iterator[Encoder | None]:

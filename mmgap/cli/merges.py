@@ -64,27 +64,34 @@ def threshold(
 @takes_job
 def leaderboard(
     job: WritingJob,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Also show each class of queries by this field, e.g. query_class."),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Show so many methods besides the legs.")] = 15,
 ) -> None:
     """All methods of merging two legs, compared; writes results/leaderboard.csv.
 
-    Example: `mmgap leaderboard --encoder mini-clip`
+    Methods that could not be fitted are in leaderboard_left_out.csv, each with its reason.
+
+    Example: `mmgap leaderboard --encoder mini-clip --by query_class`
     """
     from mmgap import strategies
+    from mmgap.report import groups_of
 
+    for pool in job.pools() if by else ():
+        groups_of(pool, by or "")  # an unknown field is refused before any work
     tables = []
     for condition, calibration, test in job.halves():
-        tables.append(strategies.leaderboard(calibration, test))
+        tables.append(strategies.leaderboard(calibration, test, by=by))
         tables[-1].insert(2, "condition", condition)
     written = write_tables(job.folder, {"leaderboard": tables})
     for table in tables:
         shown = strategies.format_leaderboard(table, top=top)
         print_table(f"{_names(table)}: percent [95 % CI]", shown)
         _say_left_out(table)
-    say(
-        "against: difference to the better single leg, in points; * p < 0.05 after Holm. "
-        "worse: the smaller of T and I"
-    )
+    worse = " worse: the smaller of T and I" if by else ""
+    say(f"against: difference to the better single leg, in points; * p < 0.05 after Holm.{worse}")
     say_written(written)
 
 

@@ -86,13 +86,29 @@ def folder_for(out: Path | None) -> Path:
 
 
 def write_tables(folder: Path, tables: Mapping[str, list[pd.DataFrame]]) -> list[Path]:
-    """Write each list of tables as one CSV file; return the paths."""
+    """Write each list of tables as one CSV file, what was left out beside it; return the paths."""
     import pandas as pd
 
-    paths = {folder / f"{name}.csv": pd.concat(found) for name, found in tables.items()}
-    for path, table in paths.items():
-        table.to_csv(path, index=False, float_format="%.6g")
-    return list(paths)
+    written: list[Path] = []
+    for name, found in tables.items():
+        beside = folder / f"{name}_left_out.csv"
+        beside.unlink(missing_ok=True)  # of an earlier run
+        files = {folder / f"{name}.csv": pd.concat(found)}
+        left_out = [
+            {**table[table.columns.intersection(_OF)].iloc[0], "method": method, "reason": reason}
+            for table in found
+            for method, reason in table.attrs.get("failures", {}).items()
+        ]
+        if left_out:
+            files[beside] = pd.DataFrame(left_out)
+        for path, table in files.items():
+            table.to_csv(path, index=False, float_format="%.6g")
+        written += files
+    return written
+
+
+_OF = ["corpus", "encoder", "condition"]
+"""What a table is of."""
 
 
 def say_written(written: Iterable[Path]) -> None:

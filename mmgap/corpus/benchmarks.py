@@ -27,6 +27,7 @@ from mmgap.corpus.reading import (
     id_of,
     made,
     metadata_of,
+    need_content,
     read_judgments,
     read_records,
     text_of,
@@ -187,10 +188,8 @@ def _read_unir(task: str, folder: Path, split: str, pool: str, rejects: Rejects)
     images = Images(folder)
 
     def candidate(record: dict[str, Any]) -> Document:
-        inside = record.get("img_path")
-        image = None if inside is None else images.find(inside)
         used = ("did", "txt", "img_path", "modality", "src_content")
-        content = _content(record, "modality", "txt", image)
+        content = _content(record, "modality", "txt", images.of(record.get("img_path")))
         return Document(id_of(record, "did"), *content, metadata_of(record, *used))
 
     records = read_records(folder / candidates, rejects)
@@ -214,7 +213,7 @@ def read_topics(
         if inside is not None and images is None:
             msg = f"asks with image {inside!r}"
             raise CorpusError(msg)
-        image = None if inside is None or images is None else images.find(inside)
+        image = None if images is None else images.of(inside)
         text, image = _content(record, "query_modality", "query_txt", image)
         task = {} if record.get("task_id") is None else {"task_id": str(record["task_id"])}
         return Query(id_of(record, "qid"), text or "", task, image)
@@ -286,14 +285,9 @@ def load_mixbench(
     images = Images(root)
 
     def content(row: dict[str, Any]) -> tuple[str | None, ImageFile | None]:
-        text, image = row.get("text"), row.get("image") or None
+        text = row.get("text")
         text = text if isinstance(text, str) and text.strip() else None
-        if image is not None and not isinstance(image, ImageFile):
-            image = images.find(image)
-        if text is None and image is None:
-            msg = "has neither text nor image; expected at least one of the two"
-            raise CorpusError(msg)
-        return text, image
+        return need_content(text, images.of(row.get("image") or None))
 
     def document(row: dict[str, Any]) -> Document:
         return Document(id_of(row, "id", "corpus_id"), *content(row))

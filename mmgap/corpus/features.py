@@ -6,7 +6,7 @@ import hashlib
 import io
 import urllib.request
 import warnings
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import HTTPException
@@ -121,9 +121,9 @@ def load_features(
 ) -> FeatureCorpus:
     """Load ready-made embeddings of pairs, from ``.npy`` files or arrays; nothing is unpickled.
 
-    There is one document and one query for each pair, and its own document answers a query. Where
-    no ``queries`` (n, dim) are given, the text of the pair is the query. It would then meet itself
-    as a document, with a cosine of 1; therefore that one score is left out, see
+    There is one document and one query for each pair, and its own document is relevant to a query.
+    Where no ``queries`` (n, dim) are given, the text of the pair is the query. It would then meet
+    itself as a document, with a cosine of 1; therefore that one score is left out, see
     ``Corpus.left_out``. Such queries can be answered by an image alone.
 
     ``image`` is (n, dim), with ``text`` of the same shape, row i paired with row i; or alone: both
@@ -145,6 +145,7 @@ def load_features(
             msg = f"{image} is a folder, which holds the texts too; got text as well. Give one"
             raise CorpusError(msg)
         image, text, queries, ids = _of_folder(Path(image), queries, ids)
+    sides: list[tuple[str, Source]]
     if text is None:
         stacked = _array(_called("image", image), image)
         if stacked.ndim != 3 or len(stacked) != 2:
@@ -154,14 +155,12 @@ def load_features(
             )
             raise CorpusError(msg)
         where = "" if isinstance(image, np.ndarray) else f" of {image}"
-        sides = {f"images{where}": stacked[0], f"texts{where}": stacked[1]}
+        sides = [(f"images{where}", stacked[0]), (f"texts{where}", stacked[1])]
     else:
-        sides = {_called("image", image): image}
-        # One file may serve twice, e.g. the texts as queries: a name of its own for each.
-        sides[_fresh("texts", _called("text", text), sides)] = text
+        sides = [(_called("image", image), image), (_called("text", text), text)]
     if queries is not None:
-        sides[_fresh("queries", _called("query", queries), sides)] = queries
-    rows = {called: _rows(called, source) for called, source in sides.items()}
+        sides.append((_called("query", queries), queries))
+    rows = [(called, _rows(called, source)) for called, source in sides]
     corpus = _pairs(name or f"{PREFIX}{label}", rows, ids, encoder_name, rejects)
     rejects.warn(corpus.name)
     return corpus
@@ -221,10 +220,6 @@ def _called(side: str, source: Source) -> str:
     return f"the {side} array" if isinstance(source, np.ndarray) else str(source)
 
 
-def _fresh(role: str, called: str, taken: Container[str]) -> str:
-    return f"{called} as {role}" if called in taken else called
-
-
 def _rows(called: str, source: Source) -> np.ndarray:
     rows = _array(called, source)
     if rows.ndim != 2 or 0 in rows.shape:
@@ -246,7 +241,7 @@ def _array(called: str, source: Source) -> np.ndarray:
             raise CorpusError(msg) from error
         except (ValueError, EOFError) as error:  # cut short, another format, or pickled objects
             msg = (
-                f"{called} is no whole .npy file of numbers ({error}); write it with numpy.save. "
+                f"{called} is not a complete .npy file of numbers ({error}); use numpy.save. "
                 "Pickled objects are never read"
             )
             raise CorpusError(msg) from error
@@ -260,13 +255,13 @@ def _array(called: str, source: Source) -> np.ndarray:
 
 def _pairs(
     name: str,
-    rows: dict[str, np.ndarray],
+    rows: Sequence[tuple[str, np.ndarray]],
     ids: Sequence[str] | None,
     encoder_name: str,
     rejects: Rejects,
 ) -> FeatureCorpus:
     """Build the corpus from images, texts and, where they are given, queries, in this order."""
-    (first, image), *others = rows.items()
+    (first, image), *others = rows
     for called, found in others:
         if found.shape != image.shape:
             msg = (
@@ -281,7 +276,7 @@ def _pairs(
         msg = f"got {len(ids)} ids for {n_pair} pairs; expected one id for each pair, in order"
         raise CorpusError(msg)
     usable = np.ones(n_pair, dtype=bool)
-    for called, found in rows.items():
+    for called, found in rows:
         finite = np.isfinite(found).all(axis=1)
         for at in np.flatnonzero(~finite | ~found.any(axis=1)).tolist():
             what = "is zero" if finite[at] else "holds NaN or infinity"
@@ -292,7 +287,7 @@ def _pairs(
         msg = f"{name}: none of the {n_pair} pairs can be used; no row has a direction"
         raise CorpusError(msg)
     kept = [str(ids[at]) for at in np.flatnonzero(usable).tolist()]
-    image, text, *queries = (found[usable] for found in rows.values())
+    image, text, *queries = (found[usable] for _, found in rows)
     return FeatureCorpus(
         name,
         documents=[Document(pair) for pair in kept],
@@ -308,7 +303,7 @@ def _pairs(
 
 
 def _bytes_of(known: _FeatureFile) -> bytes:
-    """Return the published file, from the first place that has it."""
+    """Return the published file, from the first source that has it."""
     given = paths.oracles_dir() / known.file
     if given.is_file():
         data = given.read_bytes()
@@ -337,7 +332,7 @@ def _bytes_of(known: _FeatureFile) -> bytes:
 def _download(known: _FeatureFile, target: Path) -> bytes:
     try:
         with urllib.request.urlopen(known.url, timeout=_TIMEOUT_SECONDS) as response:
-            data = response.read(known.size + 1)  # a wrong answer may be of any length
+            data = response.read(known.size + 1)  # another file may be of any length
     except (OSError, HTTPException) as error:  # no network, no such page, cut off
         msg = (
             f"{known.url} cannot be downloaded ({error}); it has {known.size / 1e6:.1f} MB. Fetch "
@@ -347,7 +342,7 @@ def _download(known: _FeatureFile, target: Path) -> bytes:
         raise CorpusError(msg) from error
     if _sha256(data) != known.sha256:
         msg = (
-            f"{known.url} gave something else than the published file: {len(data):,} bytes with "
+            f"{known.url} did not return the published file but {len(data):,} bytes with "
             f"sha256 {_sha256(data)}, expected {known.size:,} bytes with {known.sha256}. Nothing "
             f"was kept; try again, or put the file at {target}"
         )

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmgap.corpus.images import ImageFile
 from mmgap.corpus.reading import (
     TABLE_SUFFIXES,
     TREC_SUFFIXES,
@@ -19,6 +18,7 @@ from mmgap.corpus.reading import (
     id_of,
     made,
     metadata_of,
+    need_content,
     read_judgments,
     read_records,
     text_of,
@@ -37,6 +37,8 @@ _FILES = {
     "qrels": (("qrels", "qrels/test"), (*TREC_SUFFIXES, *TABLE_SUFFIXES)),
 }
 """Names and suffixes of the three files; the second names are BEIR's."""
+
+_IDS = ("id", "_id")  # the second is BEIR's
 
 
 @guarded
@@ -81,19 +83,19 @@ def load_folder(path: str | Path, *, min_grade: int = 1, on_error: OnError = "ra
     files = {role: _one_file(folder, *names) for role, names in _FILES.items()}
     documents, queries, qrels = files.values()
     if qrels is not None and queries is None:
-        msg = f"folder {folder} lacks queries.jsonl, of which {qrels.name} speaks; add it"
+        msg = f"folder {folder} lacks queries.jsonl, which {qrels.name} refers to; add it"
         raise CorpusError(msg)
     rejects = Rejects(on_error)
     names = [file.name if file else "the folder" for file in files.values()]
     parts = Parts(rejects, min_grade, *names)
     if documents is not None:
         make = partial(_document, images=Images(folder, links=False))
-        parts.add_documents(made(_records(documents, rejects), make, rejects))
+        parts.add_documents(made(read_records(documents, rejects), make, rejects))
     else:
         parts.add_documents(_plain_documents(folder, rejects, has_queries=queries is not None))
     left_out = None
     if queries is not None:
-        parts.add_queries(made(_records(queries, rejects), _query, rejects))
+        parts.add_queries(made(read_records(queries, rejects), _query, rejects))
     elif documents is None:
         left_out = _ask_with_texts(parts)
     if qrels is not None:
@@ -114,30 +116,16 @@ def _one_file(folder: Path, stems: tuple[str, ...], suffixes: tuple[str, ...]) -
     return None
 
 
-def _records(path: Path, rejects: Rejects) -> Iterator[tuple[str, dict[str, Any]]]:
-    for where, record in read_records(path, rejects):
-        if "id" not in record and "_id" in record:  # BEIR
-            record["id"] = record.pop("_id")
-        yield where, record
-
-
 def _document(record: dict[str, Any], images: Images) -> Document:
-    text, image = record.get("text"), record.get("image")
-    if text is None and image is None:
-        msg = "has neither text nor image; expected at least one of the two"
-        raise CorpusError(msg)
-    if isinstance(image, str):
-        image = images.find(image)
-    elif not isinstance(image, ImageFile | None):
-        msg = f'"image" is {image!r}; expected a path relative to the folder'
-        raise CorpusError(msg)
+    text = record.get("text")
     text = None if text is None else text_of(text)
-    return Document(id_of(record, "id"), text, image, metadata_of(record, "id", "text", "image"))
+    content = need_content(text, images.of(record.get("image")))
+    return Document(id_of(record, *_IDS), *content, metadata_of(record, *_IDS, "text", "image"))
 
 
 def _query(record: dict[str, Any]) -> Query:
     text = text_of(record.get("text")) or ""
-    return Query(id_of(record, "id"), text, metadata_of(record, "id", "text"))
+    return Query(id_of(record, *_IDS), text, metadata_of(record, *_IDS, "text"))
 
 
 # A plain folder of images

@@ -71,7 +71,7 @@ class Rejects:
     def add(self, item: str, reason: str, error: type[CorpusError] = CorpusError) -> None:
         """Note an item that cannot be used, or raise an error about it."""
         if self.on_error == "raise":
-            msg = f"{item}: {reason}. Mend it, or leave such items out with on_error='skip'"
+            msg = f"{item}: {reason}. Correct it, or leave such items out with on_error='skip'"
             raise error(msg)
         self.skipped[item] = reason
 
@@ -183,7 +183,7 @@ def _json_array(path: Path, rejects: Rejects) -> Rows:
     except (ValueError, RecursionError) as error:
         if isinstance(error, MmgapError):
             raise
-        msg = f"{path} is no whole JSON array ({error}); fetch it again"
+        msg = f"{path} is not a complete JSON array ({error}); fetch it again"
         raise CorpusError(msg) from error
     if not isinstance(content, list):
         msg = f"{path} holds {_shorten(repr(content))}; expected a JSON array [{{...}}, {{...}}]"
@@ -431,6 +431,14 @@ def text_of(value: object, *, optional: bool = False) -> str | None:
     raise CorpusError(msg)
 
 
+def need_content(text: str | None, image: ImageFile | None) -> tuple[str | None, ImageFile | None]:
+    """Return text and image, of which one at least is there."""
+    if text is None and image is None:
+        msg = "has neither text nor image; expected at least one of the two"
+        raise CorpusError(msg)
+    return text, image
+
+
 def id_of(record: Mapping[str, Any], *keys: str) -> str:
     """Return the id under the first key that has one; a whole number is meant as text."""
     found = next((record[key] for key in keys if record.get(key) not in {None, ""}), None)
@@ -451,6 +459,10 @@ class Images:
     def __init__(self, root: Path, *, links: bool = True) -> None:
         self.root, self.links = root.resolve(), links
         self._names: dict[Path, frozenset[str]] = {}
+
+    def of(self, cell: object) -> ImageFile | None:
+        """Return the image of a row: none, one that its file holds, or a path in the folder."""
+        return cell if cell is None or isinstance(cell, ImageFile) else self.find(cell)
 
     def find(self, inside: object) -> ImageFile:
         """Return the image at a path in the folder."""
@@ -537,9 +549,10 @@ class Parts:
         source: str | None = None,
         judged: bool = True,
     ) -> Corpus:
-        """Return the corpus; queries that no document answers are rejected, unless none is judged.
+        """Return the corpus; queries without a relevant document are rejected if any is judged.
 
-        One warning counts what was left out of ``source``. Nothing usable left is always an error.
+        One warning counts what was left out of ``source``. A corpus without anything usable is
+        always an error.
         """
         answered = {
             query_id for (query_id, _), grade in self.grades.items() if grade >= self.min_grade

@@ -81,7 +81,7 @@ def _named(metadata: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Judgment:
-    """A person's or a construction's word that a document answers a query."""
+    """A judgment, by a person or by construction: how relevant a document is to a query."""
 
     query_id: str
     doc_id: str
@@ -204,9 +204,11 @@ class Corpus:
     def require_judgments(self, purpose: str) -> None:
         """Raise a CorpusError in one line if there are none."""
         if not self.judged:
+            lacks = "judgments" if self.queries else "queries"
             msg = (
-                f"corpus {self.name!r} has no judgments, and {purpose} needs them; add qrels.tsv "
-                "(query id, 0, document id, grade). Score distributions and gap need none"
+                f"corpus {self.name!r} has no {lacks}, and {purpose} needs them; add queries.jsonl "
+                "and qrels.tsv (query id, 0, document id, grade). 'mmgap gap' and 'mmgap embed' do "
+                "without, 'mmgap report' without judgments"
             )
             raise CorpusError(msg)
 
@@ -234,10 +236,10 @@ class Corpus:
 
     @cached_property
     def equal_texts(self) -> Mapping[str, tuple[str, ...]]:
-        """Texts that several documents share, each with the ids of those documents.
+        """Texts of several documents, each with the ids of those documents.
 
         Encoders and rerankers of texts cannot tell such documents apart, so their scores are
-        exactly tied. In EDIS half of all documents share their headline with another one.
+        exactly tied. In EDIS half of all documents have a headline that another one has too.
 
         >>> documents = [Document("d1", "a cat"), Document("d2", "a dog"), Document("d3", "a cat")]
         >>> qrels = Qrels([Judgment("q1", "d1", 1)])

@@ -72,7 +72,7 @@ def load_encoder(name: str, **options: Any) -> Encoder:
     >>> load_encoder("mini-klip")
     Traceback (most recent call last):
     mmgap.errors.EncoderError: 'mini-klip' is neither a folder nor a hub id (owner/model), and no
-    encoder is called so; did you mean mini-clip ...
+    encoder has this name; did you mean mini-clip ...
     """
     from mmgap.encoders.loading import load_model
 

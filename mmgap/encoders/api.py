@@ -1,8 +1,8 @@
-"""Encoders behind an HTTP interface, and the client that they and the hosted rerankers share.
+"""Encoders behind an HTTP interface, and the client of hosted encoders and rerankers.
 
 Takes the Jina embeddings API (texts and images) and OpenAI's embeddings (texts). What you encode is
 sent to the provider, under their terms, and costs money. The key comes from the environment for
-each request, is kept nowhere, and is blacked out in whatever a provider answers.
+each request, is never stored, and is blacked out in every response.
 
 Sources: https://docs.jina.ai (POST /v1/embeddings, /v1/rerank) and
 https://platform.openai.com/docs/api-reference/embeddings/create
@@ -43,7 +43,7 @@ _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True)
 class Provider:
-    """Who answers, where, and which environment variables hold the key and another address."""
+    """Name and address of a provider, and the environment variables of key and address."""
 
     name: str
     base_url: str
@@ -60,7 +60,7 @@ def provider_of(model: str) -> Provider:
     for start, provider in (("jina-", JINA), ("text-embedding-", OPENAI)):
         if model.startswith(start):
             return provider
-    msg = f"{model!r} is of no known provider; expected jina-... (Jina AI), text-embedding-... "
+    msg = f"{model!r} has no known provider; expected jina-... (Jina AI), text-embedding-... "
     msg += "(OpenAI)"
     raise EncoderError(msg)
 
@@ -142,7 +142,7 @@ class ApiClient:
         """Send ``payload``, which costs ``tokens`` at most, and return the answer.
 
         An ``EncoderError`` says that it would exceed the budget (it is then not sent), the provider
-        refuses it, it fails more often than the limits allow, or the answer is no JSON object.
+        refuses it, it fails more often than the limits allow, or the response is not a JSON object.
         """
         import httpx2
 
@@ -271,7 +271,7 @@ class ApiClient:
         if not isinstance(answer, dict):
             text = self.clean(content[:10_000].decode(errors="replace"))
             msg = (
-                f"{self.provider.name} ({self.base_url}) gave no JSON object: {text!r}. "
+                f"{self.provider.name} ({self.base_url}) did not return a JSON object: {text!r}. "
                 "Is that address right?"
             )
             raise EncoderError(msg)
@@ -469,7 +469,7 @@ class ApiEncoder(BaseEncoder):
             vectors = np.array(given, dtype=np.float32)
         except (OverflowError, TypeError, ValueError) as error:
             what = self.client.clean(str(error))
-            msg = f"{self.info.id!r} answered with something else than numbers: {what}"
+            msg = f"{self.info.id!r} did not answer with numbers: {what}"
             raise EncoderError(msg) from None
         if not np.isfinite(vectors).all():
             at = int((~np.isfinite(vectors).all(axis=1)).argmax())

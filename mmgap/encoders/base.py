@@ -191,7 +191,7 @@ def check_texts(texts: Sequence[str]) -> list[str]:
         except UnicodeEncodeError as error:
             msg = (
                 f"text {position} holds {text[error.start]!a}, half a character (a lone "
-                "surrogate), which no tokenizer takes; expected Unicode text. Mend or drop it"
+                "surrogate), which no tokenizer takes; expected Unicode text. Correct or drop it"
             )
             raise EncoderError(msg) from error
     return list(texts)

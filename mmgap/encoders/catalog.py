@@ -73,7 +73,7 @@ class ModelFacts:
     pooling: str = ""  # cls, eos, mean, map, last or late interaction
     layer_norm: bool = False  # the pooled text vector gets a layer norm before it is cut (nomic)
     score: str = ""  # what logit scale and bias mean, or what a reranker's score is
-    one_index: bool = False  # may share an index with texts that a plain text embedder made
+    one_index: bool = False  # may be in one index with texts of a plain text embedder
     remote_code: bool = False  # runs only with Python code from the hub
     alternative: str = ""  # id of a model to take instead where remote_code is a bar
     revision: str | None = None  # pinned commit

@@ -65,7 +65,7 @@ def local_folder(
     except OSError as error:  # no network, offline mode, an unknown revision, a full disk
         at = "" if revision is None else f" --revision {revision}"
         msg = (
-            f"{name!r} is no folder here, and the hub did not give it ({type(error).__name__}). "
+            f"{name!r} is not a folder here, and the hub did not give it ({type(error).__name__}). "
             f"On a machine with network run 'hf download {name}{at} --local-dir FOLDER', copy the "
             "folder here, and load its path; the bundled models need no download"
         )

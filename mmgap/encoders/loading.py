@@ -69,7 +69,7 @@ def unknown_name(name: str, kind: str) -> EncoderError:
     """Return the error for a name that no model, folder or hub id can have."""
     known = [facts.id for facts in all_models() if facts.is_reranker == (kind == "reranker")]
     return EncoderError(
-        f"{name!r} is neither a folder nor a hub id (owner/model), and no {kind} is called so"
+        f"{name!r} is neither a folder nor a hub id (owner/model), and no {kind} has this name"
         f"{nearest_names(name, known)}"
     )
 

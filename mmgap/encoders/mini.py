@@ -38,7 +38,7 @@ _MINILM_FILES = "1c619c1ec7f2a2d5f2f4a1441c20c583ca75494d036e9cae648fa1f213b513c
 _RECIPE = "1"  # raise when preprocessing changes, so that cached vectors are made again
 
 _READ: dict[str, torch.Tensor] = {}
-"""What a frozen tower made of the last batches, in this process: the encoders share both towers."""
+"""Outputs of the frozen towers for the last batches; all bundled encoders use both towers."""
 
 _MOST_READ = 512
 

@@ -24,9 +24,6 @@ from mmgap.encoders.running import in_batches, usable_processors
 from mmgap.encoders.vectors import check_dim
 from mmgap.errors import EncoderError, MissingExtraError
 
-JINA_QUERY_INSTRUCTION = "Represent the query for retrieving evidence documents: "
-"""What jina-clip-v2 puts before a query when it is asked to; by default it is not."""
-
 _RECIPE = "1"
 """Raise it when this file changes what an encoder returns: cached vectors are then made again."""
 
@@ -78,7 +75,8 @@ class OnnxEncoder(BaseEncoder):
             "document": facts.document_prompt if facts else "",
         }
         # Nomic's graphs end in token states: a text is their mean and a layer norm, an image the
-        # first of them. Its vision tower shares the space of the normed texts, not of the means.
+        # first of them. Its vision tower belongs to the space of the normed texts, not of the
+        # means.
         self._nomic = facts is not None and facts.layer_norm
         siglip = _model_type(files.text_folder).startswith("siglip")
         self._tokenize = TextTokenizer(

@@ -64,8 +64,8 @@ class ApiReranker:
     def score(self, pairs: Sequence[Pair], *, batch_size: int = 64) -> np.ndarray:
         """Return one score for each pair; all or, if the budget does not allow it, nothing is sent.
 
-        Neighbouring pairs with the same query share a request, up to ``batch_size`` of them: order
-        the pairs by query.
+        Neighbouring pairs with the same query go in one request, up to ``batch_size`` of them:
+        order the pairs by query.
         """
         pairs = check_pairs(pairs, self.info)
         requests: list[list[Pair]] = []

@@ -175,7 +175,7 @@ def find_folder(name: str, folder: Path | None, revision: str | None) -> Path:
     if folder is None:
         folder = local_folder(name, revision)
     elif not Path(folder).is_dir():
-        msg = f"{folder} is no folder; expected the one with the files of {name!r}"
+        msg = f"{folder} is not a folder; expected the one with the files of {name!r}"
         raise EncoderError(msg)
     require_safetensors(name, Path(folder))
     return Path(folder)

@@ -142,7 +142,7 @@ class MiniReranker:
     ) -> tuple[dict[bytes, _Part], dict[int, bytes]]:
         """Return parts by the hash of their pixels, and that hash by the image's identity."""
         squares: dict[bytes, np.ndarray] = {}
-        key_of: dict[int, bytes] = {}  # pairs mostly share the object, so each is looked at once
+        key_of: dict[int, bytes] = {}  # pairs often hold one object, so each is looked at once
         for image in images:
             if id(image) not in key_of:
                 square = square_array([image], SIDE)

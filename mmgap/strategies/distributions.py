@@ -52,7 +52,7 @@ def leg_pairs(vectors: Vectors, leg: str) -> tuple[np.ndarray, np.ndarray]:
     return vectors.scores(leg), relevance(vectors)[:, vectors.legs[leg].positions]
 
 
-def score_distributions(vectors: Vectors, *, bins: int = 100) -> scores.ScoreDistributions:
+def score_distributions(vectors: Vectors) -> scores.ScoreDistributions:
     """Compare the scores that queries give to texts with those they give to images.
 
     See :func:`mmgap.scores.score_distributions`. The two matrices are held at once.
@@ -60,7 +60,7 @@ def score_distributions(vectors: Vectors, *, bins: int = 100) -> scores.ScoreDis
     need_both_legs(vectors)
     (text, good_text), (image, good_image) = (leg_pairs(vectors, leg) for leg in LEGS)
     return scores.score_distributions(
-        text, image, text_relevant=good_text, image_relevant=good_image, bins=bins
+        text, image, text_relevant=good_text, image_relevant=good_image
     )
 
 
@@ -150,48 +150,32 @@ def _by_query(vectors: Vectors, k: int) -> dict[str, np.ndarray]:
 
 
 def score_pairs(
-    vectors: Vectors,
-    scorer: PairScorer,
-    *,
-    depth: int = 16,
-    sampled: int | None = None,
-    bins: int = 100,
-    rng: np.random.Generator | None = None,
+    vectors: Vectors, scorer: PairScorer, *, depth: int = 16
 ) -> dict[str, scores.ScoreDistributions]:
     """Compare query-text with query-image scores, of the embedder and of the reranker.
 
     Both models score the same pairs, each document once by its text and once by its image, so that
     what differs is the model; documents that lack a modality are left out. Pairs are those of each
     query with the first ``depth`` documents of both legs, which score higher than others in the leg
-    that found them, or with ``sampled`` documents chosen at random and the relevant ones. The
-    embedder's distributions come first. Claim A7 of the article is that the second has the narrower
-    gap: larger ``overlap``, smaller ``ks``, ``dominance`` nearer to one half.
+    that found them. The embedder's distributions come first. Claim A7 of the article is that the
+    second has the narrower gap: larger ``overlap``, smaller ``ks``, ``dominance`` nearer to one
+    half.
     """
     from mmgap.strategies.candidates import Pool
 
     need_both_legs(vectors)
-    n_query, n_document = len(vectors.corpus.queries), len(vectors.corpus.documents)
-    relevant = relevance(vectors)
-    if sampled is None:
-        documents = Pool(vectors, depth).candidates.documents
-    else:
-        rng = np.random.default_rng(0) if rng is None else rng
-        order = np.argsort(rng.random((n_query, n_document)), axis=1)
-        chosen = relevant | (np.argsort(order, axis=1) < sampled)
-        documents = np.where(chosen, np.arange(n_document), -1)
-        documents = -np.sort(-documents, axis=1)[:, : chosen.sum(axis=1).max()]
+    pool = Pool(vectors, depth)
+    documents = pool.candidates.documents
     both = scorer.shows("text", documents) & scorer.shows("image", documents)
     if not both.any():
         msg = f"no document of {vectors.corpus.name!r} has both a text and an image to compare"
         raise MmgapError(msg)
     scorer.require({"text": both, "image": both}, documents)
-    good = np.take_along_axis(relevant, np.maximum(documents, 0), axis=1) & both
+    good = pool.relevance_of(documents) & both
     by_reranker = [scorer.look_up(leg, both, documents)["score"] for leg in LEGS]
     by_embedder = [_of_pairs(vectors, leg, documents, both) for leg in LEGS]
     return {
-        name: scores.score_distributions(
-            text, image, text_relevant=good, image_relevant=good, bins=bins
-        )
+        name: scores.score_distributions(text, image, text_relevant=good, image_relevant=good)
         for name, (text, image) in (
             (vectors.encoder.id, by_embedder),
             (scorer.reranker.info.id, by_reranker),

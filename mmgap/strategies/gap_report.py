@@ -7,7 +7,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from mmgap.gap import (
     too_few,
 )
 from mmgap.index.vectors import Vectors
+from mmgap.strategies.candidates import take_queries
 from mmgap.strategies.distributions import need_both_legs
 from mmgap.strategies.gap_consequences import OTHER, Row, consequences, percent, short
 
@@ -192,7 +193,6 @@ def gap_report(
     k: int = 10,
     calibration: Vectors | None = None,
     n_resamples: int | None = None,
-    rng: np.random.Generator | None = None,
 ) -> GapReport:
     """Measure the gap between the two modalities, with what it does to search.
 
@@ -207,8 +207,8 @@ def gap_report(
     queries of ``calibration`` are what offset, spread and hubness of the decomposition are
     estimated from; None: the queries are split in two random halves, each judged with the other as
     reference. ``n_resamples`` redraws; None: 2,000 of the queries, and the rule of
-    ``mmgap.gap.uncertainty`` in the geometry. ``rng`` None starts each measure from
-    ``default_rng(0)``, so that value and CI are those of the functions themselves.
+    ``mmgap.gap.uncertainty`` in the geometry. Each measure starts from ``default_rng(0)``, so
+    that value and CI are those of the functions themselves.
 
     MmgapError if a leg is missing or holds no document; SmallSampleWarning if there are too few
     pairs to say that there is a gap, or how large it is.
@@ -225,15 +225,15 @@ def gap_report(
             msg = f"{name} must be a whole number of at least {least}; got {value!r}"
             raise MmgapError(msg)
     notes: list[str] = []
-    judged = _some_queries(vectors, np.random.default_rng(0) if rng is None else rng, notes)
-    rows = [*_geometry(vectors, n_resamples, rng, notes)]
+    judged = _some_queries(vectors, notes)
+    rows = [*_geometry(vectors, n_resamples, notes)]
     if len(judged.queries):
         found, n_answered = consequences(
             judged,
             None if calibration is None else calibration.queries,
             k=k,
             n_resamples=n_resamples or _RESAMPLES,
-            rng=np.random.default_rng(0) if rng is None else rng,
+            rng=np.random.default_rng(0),
         )
         rows += found
         _tell_of_queries(judged, calibration, rows, n_answered, notes)
@@ -250,16 +250,13 @@ class _Job:
     measure: Measure
     side: str
     rows: tuple[np.ndarray, ...]
-    rng: np.random.Generator | None
 
     @property
     def family(self) -> tuple[Any, str]:
         return self.measure.basis or self.measure.name, self.side
 
 
-def _geometry(
-    vectors: Vectors, n_resamples: int | None, rng: np.random.Generator | None, notes: list[str]
-) -> Iterator[Row]:
+def _geometry(vectors: Vectors, n_resamples: int | None, notes: list[str]) -> Iterator[Row]:
     image, text = vectors.image, vectors.text
     if isinstance(image.embeddings, TokenVectors) or isinstance(text.embeddings, TokenVectors):
         notes.append(
@@ -275,14 +272,12 @@ def _geometry(
         sides = {name: rows[at[name]] for name, rows in sides.items()}
     _tell_of_pairs(vectors, sides, len(both), notes)
     units = {name: unit_rows(f"{name}_embeddings", rows) for name, rows in sides.items()}
-    wanted: list[tuple[Measure, str, tuple[np.ndarray, ...]]] = []
+    jobs: list[_Job] = []
     for measure in MEASURES.values():
         if measure.sides:
-            wanted += [(measure, side, (rows,)) for side, rows in units.items()]
+            jobs += [_Job(measure, side, (rows,)) for side, rows in units.items()]
         elif paired or not measure.paired:
-            wanted.append((measure, "both", (units["image"], units["text"])))
-    rngs = [None] * len(wanted) if rng is None else rng.spawn(len(wanted))
-    jobs = [_Job(*each, own) for each, own in zip(wanted, rngs, strict=True)]
+            jobs.append(_Job(measure, "both", (units["image"], units["text"])))
     families: dict[Any, list[int]] = {}
     for number, job in enumerate(jobs):
         families.setdefault(job.family, []).append(number)
@@ -333,10 +328,10 @@ def _measured(
     if defined and (paired or measure.sides):
         by_bootstrap = measure.per_item is not None or measure.weighted is not None
         n_draws = n_resamples if by_bootstrap else None
-        bounds = interval(measure, *rows, n_draws=n_draws, rng=job.rng, known=known)
+        bounds = interval(measure, *rows, n_draws=n_draws, known=known)
     if defined and paired and measure.null is not None and not measure.sides:
         draws = _COSTLY_NULL_DRAWS if measure.seldom else _NULL_DRAWS
-        null = null_level(measure, *rows, n_draws=draws, rng=job.rng, known=known)
+        null = null_level(measure, *rows, n_draws=draws, known=known)
     if measure.name == "l2m" and paired:
         bias = plug_in_bias(*rows)
         reason = too_few(value, len(rows[0]), bias=bias, interval=bounds, null=null)
@@ -435,21 +430,19 @@ def _tell_of_pairs(
             )
 
 
-def _some_queries(vectors: Vectors, rng: np.random.Generator, notes: list[str]) -> Vectors:
+def _some_queries(vectors: Vectors, notes: list[str]) -> Vectors:
     """Leave out random queries if there would be too many scores."""
     n_query = len(vectors.queries)
     n_document = max(len(vectors.legs[leg].positions) for leg in LEGS)
     room = max(100, MAX_SCORES // n_document)
     if n_query <= room:
         return vectors
-    chosen = np.sort(rng.choice(n_query, room, replace=False))
-    ids = {vectors.corpus.query_ids[at] for at in chosen.tolist()}
-    corpus = vectors.corpus.select_queries(lambda query: query.id in ids)
     notes.append(
         f"The consequences are those of {room:,} random queries of {n_query:,}, so that all scores "
         "fit into memory."
     )
-    return replace(vectors, corpus=corpus, queries=vectors.queries[chosen])
+    chosen = np.random.default_rng(0).choice(n_query, room, replace=False)
+    return take_queries(vectors, chosen)
 
 
 def _tell_of_queries(

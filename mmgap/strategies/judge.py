@@ -81,7 +81,9 @@ class Judged:
         found = {"all": np.arange(len(labels))}
         if by is not None and by in labels:
             for name in sorted(labels[by].dropna().unique()):
-                found[str(name)] = np.flatnonzero(labels[by].to_numpy() == name)
+                found[str(name) if name != "all" else f"{by} all"] = np.flatnonzero(
+                    labels[by].to_numpy() == name
+                )
         return found
 
     def costs(self, embed_ms: float = np.nan, rows: np.ndarray | None = None) -> pd.DataFrame:

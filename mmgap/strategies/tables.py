@@ -160,13 +160,16 @@ def format_leaderboard(
             | {"fitted on": row["fitted_on"], "sees": row["sees"]}
             | {measure: value_cell(row["value"], row["ci_low"], row["ci_high"]), "over ties": ties}
             | {other: f"{100 * by_measure.loc[name, other]:.1f}" for other in others}
-            | {
-                group.split(" of ")[0]: f"{100 * by_class.loc[name, group]:.1f}"
-                for group in classes
-            }
+            | {_column(group): f"{100 * by_class.loc[name, group]:.1f}" for group in classes}
             | {"against": against}
         )
     return pd.DataFrame(rows)
+
+
+def _column(group: str) -> str:
+    """Name a column by a class of queries, unless the table has one of that name."""
+    taken = {"", "method", "fitted on", "sees", "over ties", "against", "worse"}
+    return "worse" if group == WORSE else f"class {group}" if group in taken else group
 
 
 def _worse(judged: Judged, parts: Sequence[np.ndarray], rng: np.random.Generator) -> pd.DataFrame:

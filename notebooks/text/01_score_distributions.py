@@ -300,19 +300,22 @@ mean = sweep.groupby(["learned", sweep["logit_scale"].round()])
 mean[["l2m", "recall", "recall_new", "text_fraction"]].mean().round(3)
 
 # %%
+figure = curves(
+    sweep.assign(training=sweep["learned"].map({False: "fixed scale", True: "scale learned"})),
+    x="logit_scale",
+    x_label="logit scale in training (1 / temperature)",
+    rows={
+        "l2m": "gap (L2M)",
+        "recall": "recall@10 in %",
+        "text_fraction": "texts among the first 10, in %",
+    },
+    lines="training",
+    steps="log",
+)
+
+# %%
 settings.save(
-    curves(
-        sweep.assign(training=sweep["learned"].map({False: "fixed scale", True: "scale learned"})),
-        x="logit_scale",
-        x_label="logit scale in training (1 / temperature)",
-        rows={
-            "l2m": "gap (L2M)",
-            "recall": "recall@10 in %",
-            "text_fraction": "texts among the first 10, in %",
-        },
-        lines="training",
-        steps="log",
-    ),
+    figure,
     "temperature",
     alt="Three panels over the logit scale in training, 1 to 100, three seeds each. The gap, L2M, "
     "rises with the scale. Recall@10 of the image leg on names rises and falls again a little. The "

@@ -82,9 +82,9 @@ def test_c18_a_method_that_cannot_be_fitted_is_left_out_and_listed() -> None:
         format_leaderboard(whole)["method"].tolist()
     )
 
-    probed = single_modality_table(calibration, test, [*SOME[:3], BROKEN])
-    assert probed.attrs["failures"] == reason
-    assert "broken" not in format_single_modality(probed)["method"].tolist()
+    asked = single_modality_table(calibration, test, [*SOME[:3], BROKEN])
+    assert asked.attrs["failures"] == reason
+    assert "broken" not in format_single_modality(asked)["method"].tolist()
 
     references = [SOME[0], Strategy("broken", merge=_FailsToRun())]
     budget = label_budget(calibration, test, n_draws=3, budgets=(0,), references=references)

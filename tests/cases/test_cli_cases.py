@@ -247,3 +247,37 @@ def test_e_warnings_are_one_line_or_none(mmgap: Command, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("mmgap.cli.corpus.load_corpora", warn)
     assert mmgap("corpus", "info").stderr == "mmgap: note: 2 items left out\n"
+
+
+def test_c46_classes_of_any_name_on_by_alone(mmgap: Command, folder: Path, tmp_path: Path) -> None:
+    path = folder / "queries.jsonl"
+    queries = [json.loads(line) for line in path.read_text().splitlines()]
+    names = ("household", "made of wood", "all", "method")
+    for at, query in enumerate(queries):
+        query["kind"] = names[at % len(names)]
+    path.write_text("".join(json.dumps(query) + "\n" for query in queries))
+    call = ["leaderboard", "--corpus", folder, "--encoder", "mini-clip", "--out", tmp_path]
+    assert "household" not in mmgap(*call).stdout
+    assert set(pd.read_csv(tmp_path / "leaderboard.csv")["query_class"]) == {"all"}
+    shown = mmgap(*call, "--by", "kind", columns=400)
+    assert shown.returncode == 0, shown.stderr
+    for name in ("household", "made of wood", "kind all", "class method"):
+        assert name in shown.stdout
+    wrong = mmgap(*call, "--by", "typo")
+    assert wrong.returncode == 2
+    assert "typo" in wrong.stderr
+
+
+def test_c18_the_folder_says_what_was_left_out(tmp_path: Path) -> None:
+    from mmgap.cli.show import write_tables
+
+    table = pd.DataFrame({"corpus": ["mine"], "encoder": ["mini"], "value": [0.5]})
+    table.attrs["failures"] = {"gmm": "needs two relevant pairs; there is one"}
+    written = write_tables(tmp_path, {"leaderboard": [table, table]})
+    assert [path.name for path in written] == ["leaderboard.csv", "leaderboard_left_out.csv"]
+    found = pd.read_csv(written[1])
+    assert found["method"].tolist() == ["gmm", "gmm"]
+    assert found.iloc[0].tolist() == ["mine", "mini", "gmm", table.attrs["failures"]["gmm"]]
+    table.attrs.clear()
+    write_tables(tmp_path, {"leaderboard": [table]})
+    assert not written[1].exists()

@@ -331,9 +331,9 @@ def embeddings(value: object) -> bytes:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"[" * 200_000, "no JSON object"),
-        (embeddings([VECTOR, *VECTOR[1:]]), "something else than numbers"),
-        (embeddings([*VECTOR[1:], 10**400]), "something else than numbers"),
+        (b"[" * 200_000, "not return a JSON object"),
+        (embeddings([VECTOR, *VECTOR[1:]]), "did not answer with numbers"),
+        (embeddings([*VECTOR[1:], 10**400]), "did not answer with numbers"),
         (embeddings(KEY), r"input 0 with '\[key\]'"),
         (embeddings([KEY, *VECTOR[1:]]), r"\[key\]"),
         (json.dumps({"data": [{"index": KEY}]}).encode(), r"\[key\]"),

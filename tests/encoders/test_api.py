@@ -313,7 +313,7 @@ def test_the_key_is_shown_nowhere(server, clock, tmp_path: Path) -> None:
         encoder.encode_text(["a"])
     shown = [str(caught.value), repr(caught.value.__cause__), repr(caught.value.__context__)]
     server.then(body(b"<html>" + KEY.encode()))
-    with pytest.raises(EncoderError, match="gave no JSON object: '<html>") as caught:
+    with pytest.raises(EncoderError, match="did not return a JSON object: '<html>") as caught:
         encoder.encode_text(["a"])
     shown += [str(caught.value), repr(encoder), repr(encoder.client), repr(encoder.info)]
     shown += [repr(vars(encoder)), repr(vars(encoder.client))]
@@ -466,15 +466,15 @@ def spoil(path: str, value):
         (spoil("data.1.embedding", [0.5] * 1535), "input 1 with 1535 numbers; .* list of 1536"),
         (spoil("data.1.embedding", "AAAA"), "input 1 with 'AAAA'"),
         (spoil("data.1.embedding", None), "input 1 with None"),
-        (spoil("data.1.embedding.3", None), "not finite|something else than numbers"),
-        (spoil("data.1.embedding.3", "x"), "something else than numbers"),
-        (spoil("data.1.embedding.3", [1.0]), "something else than numbers"),
+        (spoil("data.1.embedding.3", None), "not finite|did not answer with numbers"),
+        (spoil("data.1.embedding.3", "x"), "did not answer with numbers"),
+        (spoil("data.1.embedding.3", [1.0]), "did not answer with numbers"),
         (spoil("data.1.embedding.3", float("nan")), "input 1 with a number that is not finite"),
         (spoil("data.1.embedding.3", float("inf")), "input 1 with a number that is not finite"),
-        (changed(lambda answer: answer["data"]), "gave no JSON object"),
-        (body(b"<html>hello</html>"), "gave no JSON object: '<html>hello</html>'"),
-        (body(b'{"data": ['), "gave no JSON object"),
-        (body(b""), "gave no JSON object"),
+        (changed(lambda answer: answer["data"]), "did not return a JSON object"),
+        (body(b"<html>hello</html>"), "did not return a JSON object: '<html>hello</html>'"),
+        (body(b'{"data": ['), "did not return a JSON object"),
+        (body(b""), "did not return a JSON object"),
     ],
 )
 def test_answers_that_do_not_fit_are_refused(server, clock, behaviour, message: str) -> None:

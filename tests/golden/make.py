@@ -208,7 +208,7 @@ def single_modality_of_arrays(world: World) -> Made:
 
 @maker
 def leaderboard(world: World) -> Made:
-    return world.command("leaderboard")
+    return world.command("leaderboard", "--by", "query_class")
 
 
 @maker

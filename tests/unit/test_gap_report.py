@@ -222,9 +222,6 @@ def test_each_half_is_judged_with_the_other_as_bank() -> None:
 
 def test_the_same_seed_gives_the_same_report(pairs: Vectors, report: GapReport) -> None:
     pd.testing.assert_frame_equal(gap_report(pairs, **QUICK).table, report.table)
-    other = gap_report(pairs, rng=np.random.default_rng(7), **QUICK).table
-    assert not other["ci_low"].equals(report.table["ci_low"])
-    assert other.loc[0, "value"] == report.table.loc[0, "value"]
 
 
 def test_pairs_left_out_do_not_count(pairs: Vectors) -> None:
