@@ -79,22 +79,6 @@ class Encoder(Protocol):
         ...
 
 
-@runtime_checkable
-class FusedEncoder(Encoder, Protocol):
-    """An embedder that reads a text and an image together, as one input."""
-
-    def encode_fused(
-        self,
-        pairs: Sequence[tuple[str, Image.Image]],
-        *,
-        role: Role = "document",
-        batch_size: int = 64,
-        normalize: bool = True,
-    ) -> Embeddings:
-        """Return one vector for each pair."""
-        ...
-
-
 class BaseEncoder:
     """What the encoders here have in common: checks, batches, empty input, unit norm.
 

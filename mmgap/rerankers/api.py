@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from mmgap.encoders.api import ApiClient, ApiLimits, as_base64, provider_of
-from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.encoders.catalog import find_model
 from mmgap.errors import EncoderError
 from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
 
@@ -32,21 +31,10 @@ class ApiReranker:
 
     info: RerankerInfo
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        facts: ModelFacts | None = None,
-        base_url: str | None = None,
-        limits: ApiLimits | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        facts = facts or find_model(name)
+    def __init__(self, name: str, *, limits: ApiLimits | None = None) -> None:
+        facts = find_model(name)
         self._model = name.removeprefix("api:")
-        self.client = ApiClient(
-            provider_of(self._model), base_url=base_url, limits=limits, clock=clock, sleep=sleep
-        )
+        self.client = ApiClient(provider_of(self._model), limits)
         recipe = [_RECIPE, self.client.base_url, self._model]
         self.info = RerankerInfo(
             id=name,
