@@ -236,7 +236,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the inputs to take")
+    parser.add_argument("--scale", type=float, default=1.0, help="fraction of the inputs to take")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--cpu-time", action="store_true", help="one thread, processor time")
     parser.add_argument("--peak", nargs=3, metavar=("CASE", "SIDE", "FOLDER"), help="internal")

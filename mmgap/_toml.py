@@ -24,7 +24,7 @@ def read_rows(path: Path, table: str, row: type[Row], error: type[MmgapError]) -
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as cause:
-        msg = f"{path} is no TOML: {cause}"
+        msg = f"{path} is not valid TOML: {cause}"
         raise error(msg) from cause
     tables: Any = content.get(table)
     if set(content) != {table} or not isinstance(tables, list):
@@ -32,7 +32,7 @@ def read_rows(path: Path, table: str, row: type[Row], error: type[MmgapError]) -
         raise error(msg)
     names = [each.get("id") if isinstance(each, dict) else None for each in tables]
     if twice := [name for at, name in enumerate(names) if name is not None and name in names[:at]]:
-        msg = f"{path}: {table} {twice[0]!r} stands there twice; keep one"
+        msg = f"{path}: {table} {twice[0]!r} occurs twice; keep one"
         raise error(msg)
     try:
         # As JSON, where a list is a tuple and a whole number a float, but nothing else bends.

@@ -112,8 +112,8 @@ def relu_cosine(cosine: float | np.ndarray, *, bias: bool = True) -> np.ndarray:
 
     ReLU brings an angle :math:`\theta` to the cosine
     :math:`(\sin\theta + (\pi - \theta)\cos\theta) / \pi`, never below the cosine before. A bias
-    acts first: as one more coordinate that all share, it brings c to (1 + c) / 2. Cho and Saul
-    2009, Sec. 2 (order 1); Liang et al. 2022, theorem 1.
+    acts first: as one more coordinate that is equal for all, it brings c to (1 + c) / 2. Cho and
+    Saul 2009, Sec. 2 (order 1); Liang et al. 2022, theorem 1.
 
     >>> relu_cosine([-1.0, 0.0, 1.0], bias=False).round(3).tolist()
     [0.0, 0.318, 1.0]

@@ -1,7 +1,7 @@
 """Where data, caches, figures and results live.
 
 Everything is found from the installed package, never from the working directory, so a notebook
-may be started anywhere. Environment variables override each place.
+may be started anywhere. Environment variables override each path.
 """
 
 from __future__ import annotations

@@ -17,26 +17,26 @@ HEAD = """\
 # Corpora
 
 Written by `python scripts/corpus_table.py` from `mmgap/corpus/catalog.toml`. On the command line
-`mmgap corpus list` lists the same, `mmgap corpus show ID` says all that is known of one, and
-`mmgap corpus fetch ID --dry-run` says size, licence, time and disk before a byte is loaded.
+`mmgap corpus list` lists the same, `mmgap corpus show ID` shows everything known about one, and
+`mmgap corpus fetch ID --dry-run` shows size, licence, time and disk space before downloading.
 
     mmgap corpus fetch edis                    # pinned, resumable, with checksums, into the cache
-    mmgap corpus fetch edis --sample 500       # 500 queries, what is judged for them, and others
+    mmgap corpus fetch edis --sample 500       # 500 queries, their judged documents, and others
     mmgap report --corpus edis --encoder ID
 
 In Python `mmgap.load_corpus(ID)`; files that lie elsewhere load as `ID@FOLDER`. Images are read
-when they are needed and never held all at once.
+when needed and never all held in memory.
 
-- **documents**, **queries**: of the split that is loaded by default; `-` is not established here.
+- **documents**, **queries**: of the split that is loaded by default; `-` means unknown.
 - **licence**: as the publisher states it, which is mteb for its own data sets.
 - **revision**: the commit of the hub. Eight digits are a prefix that a fetch completes; where none
-  is known, a fetch takes the newest one and writes down which that was.
-- **in part**: whether `--sample N` can fetch a part. It keeps every document that is judged for the
-  queries drawn. The pool is smaller, so search in it is easier, and no recall of it is one of the
-  whole corpus; the command prints what the sample does to intervals.
+  is known, a fetch takes the newest one and records it.
+- **in part**: whether `--sample N` can fetch a part. It keeps every document judged for the sampled
+  queries. The pool is smaller, so search is easier: its recall is not that of the whole corpus. The
+  command prints what the sample does to intervals.
 - **tested how**: none of these data sets could be reached where mmgap was written. *true schema*:
-  the tests read small files of the same fields, which code writes. *real judgments*: of EDIS the
-  published queries and judgments too.
+  the tests read small generated files with the same fields. *real judgments*: for EDIS also the
+  published queries and judgments.
 
 """
 
@@ -46,9 +46,9 @@ FOOT = """
 - `load_corpus("edis@FOLDER")` also reads the authors' JSON in both layouts (`EDIS_test.json` with
   `EDIS_candidates_1m.json`; `test.json` with `candidates_full.json`), with grades 1 to 3, of which
   3 is relevant. `pool="restricted"` is the pool of the judged candidates; the default is the full
-  one. mteb's form knows relevant and not relevant; `topics=FILE` adds the grades.
+  one. mteb's form has binary relevance; `topics=FILE` adds the grades.
 - `load_corpus("mbeir/TASK@FOLDER")` also reads UniIR's own files (`TIGER-Lab/M-BEIR`, MIT; the
-  images are four parts of together 169.3 GB) with `query/`, `cand_pool/` and `qrels/`, whose fifth
+  images are four files of 169.3 GB in total) with `query/`, `cand_pool/` and `qrels/`, whose fifth
   column is cut; `pool="global"` is the pool of all tasks (2.43 GB of text).
 - Queries that are images (tasks 3 to 8 of M-BEIR) load with `image_queries=True` only, since
   mmgap's strategies ask with texts.
@@ -61,18 +61,18 @@ FOOT = """
 ## Queries that are the documents' own texts
 
 A plain folder of images with their texts beside them, and embeddings without queries
-(`IMAGE.npy,TEXT.npy`), ask with the documents' own texts. A text must not meet itself, so that one
-score is left out; but then the relevant document is the only one without a text score, and merges
-that treat missing scores kindly find it in pure noise. Therefore one rule holds everywhere: **a leg
-from which pairs are left out, while another leg still shows their documents, takes no part in any
-ranking, for any query** (`Vectors.ranked_legs`).
+(`IMAGE.npy,TEXT.npy`), use the documents' own texts as queries. A text must not be compared with
+itself, so that one score is left out; but then the relevant document is the only one without a text
+score, and merges that favour missing scores find it in pure noise. Therefore one rule holds
+everywhere: **a leg from which pairs are left out, while another leg still shows their documents,
+takes no part in any ranking, for any query** (`Vectors.ranked_legs`).
 
 - Reports and tables show the image leg alone; leaderboard, advice, label budget and verdicts are
   refused, with the remedy.
-- Distributions, gap, thresholds of the image leg, and the single-modality-answer test with images
-  answering can be read: there every text and every image is an entry of its own, with one score.
-- To compare merges, bring queries of your own: `queries.jsonl` and `qrels.tsv` in the folder,
-  `IMAGE.npy,TEXT.npy,QUERIES.npy` for embeddings; another caption of each image will do.
+- Distributions, gap, thresholds of the image leg, and the single-modality-answer test with
+  relevant images remain valid: there every text and every image is an entry with one score.
+- To compare merges, use your own queries: `queries.jsonl` and `qrels.tsv` in the folder,
+  `IMAGE.npy,TEXT.npy,QUERIES.npy` for embeddings; another caption of each image is enough.
 """
 
 

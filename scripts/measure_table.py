@@ -27,8 +27,8 @@ BibTeX by the key in the last column: [measures.bib](measures.bib).
 - **pairs**: whether row i of the images must belong to row i of the texts.
 - **null**: how the null level is made: *labels*, image and text exchanged within random pairs, so
   that there is no gap; *half labels*, within exactly half of the pairs, so that no remainder of the
-  gap gives the null a direction; *pairing*, texts shuffled, so that nothing belongs together.
-- **unchanged by**: what may be done to the embeddings without changing the number. A test holds
+  gap gives the null a direction; *pairing*, texts shuffled, so that no pair is left.
+- **unchanged by**: what may be done to the embeddings without changing the number. A test checks
   every entry.
 
 """

@@ -21,7 +21,8 @@ Written by `python scripts/model_table.py` from `mmgap/encoders/catalog.toml` an
 show ID` adds prompts, pooling, revision, notes and published results with their sources, and
 `mmgap models check ID` runs a model on bundled drawings and compares it with its row.
 
-- **text**, **image**, **fused** (both in one input): what it reads; of a reranker, the document.
+- **text**, **image**, **fused** (both in one input): what the model reads; of a reranker, the
+  document. mmgap gives an encoder one of the two at a time.
 - **rerank**: the kinds of pairs that a reranker takes, query first.
 - **Matryoshka**: the shortest length that its vectors may be cut to.
 - **languages**: codes, or how many the makers claim.

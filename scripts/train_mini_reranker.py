@@ -9,19 +9,20 @@ the train split, and find the right one among them nearly always: a reranker tra
 learn to believe in images, and be wrong on images that nobody has seen. So two more image
 towers are trained first, by the recipe of the encoders' first stage, and each is kept from a part
 of the train split (:func:`unseen_by`): some things altogether, and of the others one artist each.
-Every training image is shown to the network as the tower saw it that does not know it, candidates
-are mined with these towers, and images that both know are left out. Half of the phrasings other
+The network sees every training image through the tower trained without it; candidates are
+mined with these towers, and images that both have seen are left out. Half of the phrasings other
 than names are kept from each tower too.
 
-The network (``mmgap/rerankers/mini.py``) learns to tell the document that answers from the
-first ones of both legs that do not: softmax over a list. Half of the lists show text and image of
-every document; in the others each document shows its text, its image or both, by chance, so that
+The network (``mmgap/rerankers/mini.py``) learns to tell the relevant document from the
+first non-relevant ones of both legs: softmax over a list. Half of the lists show text and image of
+every document; in the others each document shows its text, its image or both, at random, so that
 all three get their scores on one scale. Queries are the train queries and those texts of documents
 that say what is to be seen.
 
-Softmax over a list leaves open where the logits lie. At the end one slope and one offset are fitted
+Softmax over a list does not fix the offset of the logits. At the end slope and offset are fitted
 on the train candidates (:func:`calibrate`), so that the sigmoid of a logit is about the probability
-that the document answers, whatever it shows: then means of sigmoids of two views make sense too.
+that the document is relevant, whatever it shows. Then the mean of two views' sigmoids makes
+sense.
 
 The recipe was chosen on the calibration split (``scripts/reranker_card.py calibration``); the test
 split is never read here.
@@ -97,7 +98,7 @@ class Recipe:
     negatives: int = 11  # for each of them
     mined: int = 24  # from each leg
     views: int = 1  # variations of each image, besides the image itself
-    hidden: float = 0.2  # share of the words that are hidden from the network
+    hidden: float = 0.2  # fraction of the words that are hidden from the network
     rate: float = 1e-3
     weight_decay: float = 0.1
     centring: float = 1e-3
@@ -109,9 +110,9 @@ class Ask:
     """A training query."""
 
     text: int  # row of the pool's texts
-    relevant: np.ndarray  # documents that answer it
+    relevant: np.ndarray  # relevant documents
     left_out: np.ndarray  # documents that must not be shown with it: their text is the query
-    hard: np.ndarray  # documents that do not answer it and that a leg ranks high
+    hard: np.ndarray  # non-relevant documents that a leg ranks high
     of_images: bool = False  # asked of images alone
 
 
@@ -310,7 +311,7 @@ def mine(
 
 
 def draw_list(ask: Ask, negatives: int, rng: np.random.Generator) -> np.ndarray:
-    """One document that answers, then ``negatives`` hard ones that do not."""
+    """One relevant document, then ``negatives`` hard non-relevant ones."""
     return np.concatenate([[rng.choice(ask.relevant)], rng.permutation(ask.hard)[:negatives]])
 
 
@@ -320,7 +321,7 @@ def draw_views(
     """Which documents show their text, and which their image; every one shows something.
 
     Half of the lists show both sides of all documents. In the others each shows its text, its
-    image or both with equal chances. Lists ``of_images`` show nothing else.
+    image or both with equal probability. Lists ``of_images`` show nothing else.
     """
     kind = rng.integers(3, size=shape)
     kind[rng.random(shape[0]) < 0.5] = 2
@@ -420,7 +421,7 @@ def with_zeros(rows: torch.Tensor) -> torch.Tensor:
 def align_heads(
     network: CrossNetwork, recipe: Recipe, pool: Pool, asks: Sequence[Ask], rng: np.random.Generator
 ) -> None:
-    """Give the joint space a start: queries to the images that answer them, among many others.
+    """Give the joint space a start: queries to their relevant images, among many others.
 
     Softmax over the images of the batch, as mini-clip's heads are trained; a list of twelve hard
     documents alone teaches a space little of how all things lie. The text head so learns from
@@ -452,7 +453,7 @@ def align_heads(
 def hide_some(
     places: np.ndarray, nothing: int, rate: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Hide tokens by chance, so that nothing is learned by heart; the first of a row stays."""
+    """Hide tokens at random, so that nothing is learned by heart; the first of a row stays."""
     hidden = rng.random(places.shape) < rate
     hidden[:, 0] = False
     return np.where(hidden, nothing, places)

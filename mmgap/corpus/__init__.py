@@ -41,7 +41,6 @@ __all__ = [
     "Qrels",
     "Query",
     "all_corpora",
-    "corpus_options",
     "find_corpus",
     "load_captions",
     "load_corpus",
@@ -81,7 +80,7 @@ def load_corpus(name_or_path: str | Path, **options: Any) -> Corpus:
       stacked ``.npy`` file, or a folder with ``image.npy`` and ``text.npy``, see
       :func:`load_features`.
 
-    The options are those of its loader, see :func:`corpus_options`; any other is refused.
+    The options are those of its loader; any other is refused.
 
     >>> load_corpus("pictogram")
     Traceback (most recent call last):
@@ -96,17 +95,6 @@ def load_corpus(name_or_path: str | Path, **options: Any) -> Corpus:
         )
         raise CorpusError(msg)
     return load(*given, **options)
-
-
-def corpus_options(name_or_path: str | Path) -> tuple[str, ...]:
-    """Return the options that :func:`load_corpus` takes for a corpus: whether it has splits ...
-
-    >>> corpus_options("pictograms")
-    ('split', 'condition', 'language', 'on_error')
-    >>> corpus_options("features/clip-vit-b16-coco500")
-    ('on_error',)
-    """
-    return _options(_loader(str(name_or_path))[0])
 
 
 def takes_split(name: str) -> bool:

@@ -121,9 +121,9 @@ def load_features(
 ) -> FeatureCorpus:
     """Load ready-made embeddings of pairs, from ``.npy`` files or arrays; nothing is unpickled.
 
-    There is one document and one query for each pair, and its own document answers a query. Where
-    no ``queries`` (n, dim) are given, the text of the pair is the query. It would then meet itself
-    as a document, with a cosine of 1; therefore that one score is left out, see
+    There is one document and one query for each pair, and its own document is relevant to a query.
+    Where no ``queries`` (n, dim) are given, the text of the pair is the query. It would then meet
+    itself as a document, with a cosine of 1; therefore that one score is left out, see
     ``Corpus.left_out``. Such queries can be answered by an image alone.
 
     ``image`` is (n, dim), with ``text`` of the same shape, row i paired with row i; or alone: both
@@ -241,7 +241,7 @@ def _array(called: str, source: Source) -> np.ndarray:
             raise CorpusError(msg) from error
         except (ValueError, EOFError) as error:  # cut short, another format, or pickled objects
             msg = (
-                f"{called} is no whole .npy file of numbers ({error}); write it with numpy.save. "
+                f"{called} is not a complete .npy file of numbers ({error}); use numpy.save. "
                 "Pickled objects are never read"
             )
             raise CorpusError(msg) from error
@@ -303,7 +303,7 @@ def _pairs(
 
 
 def _bytes_of(known: _FeatureFile) -> bytes:
-    """Return the published file, from the first place that has it."""
+    """Return the published file, from the first source that has it."""
     given = paths.oracles_dir() / known.file
     if given.is_file():
         data = given.read_bytes()
@@ -332,7 +332,7 @@ def _bytes_of(known: _FeatureFile) -> bytes:
 def _download(known: _FeatureFile, target: Path) -> bytes:
     try:
         with urllib.request.urlopen(known.url, timeout=_TIMEOUT_SECONDS) as response:
-            data = response.read(known.size + 1)  # a wrong answer may be of any length
+            data = response.read(known.size + 1)  # another file may be of any length
     except (OSError, HTTPException) as error:  # no network, no such page, cut off
         msg = (
             f"{known.url} cannot be downloaded ({error}); it has {known.size / 1e6:.1f} MB. Fetch "
@@ -342,7 +342,7 @@ def _download(known: _FeatureFile, target: Path) -> bytes:
         raise CorpusError(msg) from error
     if _sha256(data) != known.sha256:
         msg = (
-            f"{known.url} gave something else than the published file: {len(data):,} bytes with "
+            f"{known.url} did not return the published file but {len(data):,} bytes with "
             f"sha256 {_sha256(data)}, expected {known.size:,} bytes with {known.sha256}. Nothing "
             f"was kept; try again, or put the file at {target}"
         )

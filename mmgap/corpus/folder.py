@@ -83,7 +83,7 @@ def load_folder(path: str | Path, *, min_grade: int = 1, on_error: OnError = "ra
     files = {role: _one_file(folder, *names) for role, names in _FILES.items()}
     documents, queries, qrels = files.values()
     if qrels is not None and queries is None:
-        msg = f"folder {folder} lacks queries.jsonl, of which {qrels.name} speaks; add it"
+        msg = f"folder {folder} lacks queries.jsonl, which {qrels.name} refers to; add it"
         raise CorpusError(msg)
     rejects = Rejects(on_error)
     names = [file.name if file else "the folder" for file in files.values()]

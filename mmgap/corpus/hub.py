@@ -19,7 +19,7 @@ FETCHED_FILE = "fetched.json"
 """Says of a folder that all was fetched, and which files that were."""
 
 SAMPLE_FILE = "sample.json"
-"""Says of a folder how its queries and documents were drawn."""
+"""File of a folder that says how its queries and documents were sampled."""
 
 Report = Callable[[str], None]
 """Told what happens, a line each."""
@@ -49,7 +49,7 @@ def local_files(name: str, hub: str, path: str | Path | None) -> Path:
             f"that holds it: {name}@FOLDER"
         )
     else:
-        msg = f"corpus {name!r}: {folder} is no folder; expected one with its files"
+        msg = f"corpus {name!r}: {folder} is not a folder; expected one with its files"
     raise CorpusError(msg)
 
 

@@ -1,7 +1,7 @@
 """Images of a corpus, read from disk, a zip or a Parquet file when they are needed.
 
-Whatever is wrong with an image ends in an ``ImageError`` that names it: missing, cut short, no
-image at all, over ``MAX_PIXELS`` pixels, or too long and thin for what models make of it.
+Any fault of an image raises an ``ImageError`` that names it: missing, cut short, no
+image at all, over ``MAX_PIXELS`` pixels, or too elongated for what models make of it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ImageFile:
         try:
             return Path(self.path).read_bytes()
         except FileNotFoundError as error:
-            msg = f"image {self.name} does not exist; check the path (capitals count)"
+            msg = f"image {self.name} does not exist; check the path (it is case-sensitive)"
             raise ImageError(msg) from error
         except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
             msg = f"image {self.name} cannot be read ({error}); expected a readable file"
@@ -102,7 +102,7 @@ class ImageFile:
             names = archive.namelist()
             msg = (
                 f"image {self.name}: the zip has no member {member!r} among its {len(names)}, "
-                f"e.g. {names[:1]}; check the name (capitals count)"
+                f"e.g. {names[:1]}; check the name (it is case-sensitive)"
             )
             raise ImageError(msg) from error
         except Exception as error:  # a damaged zip can raise anything
@@ -156,7 +156,7 @@ def open_parquet(source: Any, name: str | None = None) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(source)
     except Exception as error:
-        msg = f"{name or source} is no whole Parquet file ({error}); fetch it again"
+        msg = f"{name or source} is not a complete Parquet file ({error}); fetch it again"
         raise CorpusError(msg) from error
 
 
@@ -237,7 +237,7 @@ def as_rgb(image: Image.Image, name: str, short_edge: int | None = None) -> Imag
         raise ImageError(msg)
     if long / short * (short_edge or _SHORT_EDGE) ** 2 > MAX_SCALED_PIXELS:
         msg = (
-            f"{name} is {rgb.width} x {rgb.height} pixels, too long and thin: a model that scales "
+            f"{name} is {rgb.width} x {rgb.height} pixels, too elongated: a model that scales "
             f"its shorter edge to {short_edge or _SHORT_EDGE} would make over "
             f"{MAX_SCALED_PIXELS:,} pixels of it; cut it into parts, or drop it"
         )

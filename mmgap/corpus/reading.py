@@ -71,7 +71,7 @@ class Rejects:
     def add(self, item: str, reason: str, error: type[CorpusError] = CorpusError) -> None:
         """Note an item that cannot be used, or raise an error about it."""
         if self.on_error == "raise":
-            msg = f"{item}: {reason}. Mend it, or leave such items out with on_error='skip'"
+            msg = f"{item}: {reason}. Correct it, or leave such items out with on_error='skip'"
             raise error(msg)
         self.skipped[item] = reason
 
@@ -183,7 +183,7 @@ def _json_array(path: Path, rejects: Rejects) -> Rows:
     except (ValueError, RecursionError) as error:
         if isinstance(error, MmgapError):
             raise
-        msg = f"{path} is no whole JSON array ({error}); fetch it again"
+        msg = f"{path} is not a complete JSON array ({error}); fetch it again"
         raise CorpusError(msg) from error
     if not isinstance(content, list):
         msg = f"{path} holds {_shorten(repr(content))}; expected a JSON array [{{...}}, {{...}}]"
@@ -549,9 +549,10 @@ class Parts:
         source: str | None = None,
         judged: bool = True,
     ) -> Corpus:
-        """Return the corpus; queries that no document answers are rejected, unless none is judged.
+        """Return the corpus; queries without a relevant document are rejected if any is judged.
 
-        One warning counts what was left out of ``source``. Nothing usable left is always an error.
+        One warning counts what was left out of ``source``. A corpus without anything usable is
+        always an error.
         """
         answered = {
             query_id for (query_id, _), grade in self.grades.items() if grade >= self.min_grade

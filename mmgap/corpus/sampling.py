@@ -1,4 +1,4 @@
-"""Fetch a part of a large corpus: some queries, what answers them, and others drawn at random."""
+"""Fetch a part of a large corpus: some queries, the documents judged for them, some others."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def sample_words(n_query: int, of_queries: int | None, others: int, seed: int) -
     """
     of = "" if of_queries is None else f" of {of_queries:,}"
     return [
-        f"sample: {n_query:,}{of} queries, drawn at random with seed {seed}; every document that "
-        f"is judged for them is kept, with {others:,} others drawn at random",
+        f"sample: {n_query:,}{of} queries, sampled at random with seed {seed}; every document that "
+        f"is judged for them is kept, with {others:,} others sampled at random",
         "a smaller pool makes every search easier: no recall of the sample is one of the whole "
         "corpus",
         f"95 % CI of a mean over its queries: at most +- {_widest(n_query):.1f} points"

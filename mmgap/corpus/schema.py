@@ -81,7 +81,7 @@ def _named(metadata: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Judgment:
-    """A person's or a construction's word that a document answers a query."""
+    """A judgment, by a person or by construction: how relevant a document is to a query."""
 
     query_id: str
     doc_id: str
@@ -236,10 +236,10 @@ class Corpus:
 
     @cached_property
     def equal_texts(self) -> Mapping[str, tuple[str, ...]]:
-        """Texts that several documents share, each with the ids of those documents.
+        """Texts of several documents, each with the ids of those documents.
 
         Encoders and rerankers of texts cannot tell such documents apart, so their scores are
-        exactly tied. In EDIS half of all documents share their headline with another one.
+        exactly tied. In EDIS half of all documents have a headline that another one has too.
 
         >>> documents = [Document("d1", "a cat"), Document("d2", "a dog"), Document("d3", "a cat")]
         >>> qrels = Qrels([Judgment("q1", "d1", 1)])

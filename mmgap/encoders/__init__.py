@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmgap.encoders.base import Encoder, EncoderInfo, FusedEncoder, Role
+from mmgap.encoders.base import Encoder, EncoderInfo, Role
 from mmgap.encoders.vectors import Embeddings, TokenVectors, max_sim, pair_similarity, similarity
 from mmgap.errors import EncoderError
 
@@ -13,7 +13,6 @@ __all__ = [
     "Embeddings",
     "Encoder",
     "EncoderInfo",
-    "FusedEncoder",
     "Role",
     "TokenVectors",
     "load_encoder",
@@ -22,14 +21,6 @@ __all__ = [
     "similarity",
 ]
 
-_BACKENDS = {
-    "mini": "mmgap.encoders.mini:MiniEncoder",
-    "sentence-transformers": "mmgap.encoders.sentence_transformers:SentenceTransformerEncoder",
-    "open-clip": "mmgap.encoders.open_clip:OpenClipEncoder",
-    "onnx": "mmgap.encoders.onnx:OnnxEncoder",
-    "multi-vector": "mmgap.encoders.late_interaction:LateInteractionEncoder",
-    "api": "mmgap.encoders.api:ApiEncoder",
-}
 _LATE_INTERACTION = {"colpali", "colqwen2", "colqwen2_5", "colmodernvbert"}
 _OPEN_CLIP_SCHEMES = ("open_clip:", "local-dir:", "hf-hub:")
 _RERANKERS = ("ForSequenceClassification", "JinaVLForRanking")
@@ -72,11 +63,11 @@ def load_encoder(name: str, **options: Any) -> Encoder:
     >>> load_encoder("mini-klip")
     Traceback (most recent call last):
     mmgap.errors.EncoderError: 'mini-klip' is neither a folder nor a hub id (owner/model), and no
-    encoder is called so; did you mean mini-clip ...
+    encoder has this name; did you mean mini-clip ...
     """
     from mmgap.encoders.loading import load_model
 
-    return load_model(name, "encoder", _BACKENDS, _backend_of_unknown, options)
+    return load_model(name, "encoder", _backend_of_unknown, options)
 
 
 def _backend_of_unknown(model_id: str, folder: Path | None) -> str:
@@ -102,5 +93,10 @@ def _backend_of_unknown(model_id: str, folder: Path | None) -> str:
         return "multi-vector"
     weights = {path.suffix for path in folder.rglob("*") if path.is_file()}
     if ".onnx" in weights and ".safetensors" not in weights:
-        return "onnx"
+        msg = (
+            f"{model_id!r} holds ONNX graphs, whose model its files do not name; give it as "
+            f"'ID@{model_id}', where ID is jinaai/jina-clip-v1, jinaai/jina-clip-v2 or "
+            "nomic-embed-v1.5"
+        )
+        raise EncoderError(msg)
     return "sentence-transformers"

@@ -1,8 +1,8 @@
-"""Encoders behind an HTTP interface, and the client that they and the hosted rerankers share.
+"""Encoders behind an HTTP interface, and the client of hosted encoders and rerankers.
 
 Takes the Jina embeddings API (texts and images) and OpenAI's embeddings (texts). What you encode is
 sent to the provider, under their terms, and costs money. The key comes from the environment for
-each request, is kept nowhere, and is blacked out in whatever a provider answers.
+each request, is never stored, and is blacked out in every response.
 
 Sources: https://docs.jina.ai (POST /v1/embeddings, /v1/rerank) and
 https://platform.openai.com/docs/api-reference/embeddings/create
@@ -15,12 +15,11 @@ import hashlib
 import json
 import os
 import random
+import re
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,7 +27,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role, check_images, check_texts, rgb
-from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.encoders.catalog import find_model
 from mmgap.encoders.vectors import check_dim
 from mmgap.errors import EncoderError
 
@@ -38,12 +37,13 @@ if TYPE_CHECKING:
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _MOST_BYTES = 2**27  # of an answer, unpacked: four times the largest that was asked for
 _SLOWEST = 10  # times the timeout, for an answer as a whole
+_clock, _sleep, _jitter = time.monotonic, time.sleep, random.random
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
 class Provider:
-    """Who answers, where, and which environment variables hold the key and another address."""
+    """Name and address of a provider, and the environment variables of key and address."""
 
     name: str
     base_url: str
@@ -60,7 +60,7 @@ def provider_of(model: str) -> Provider:
     for start, provider in (("jina-", JINA), ("text-embedding-", OPENAI)):
         if model.startswith(start):
             return provider
-    msg = f"{model!r} is of no known provider; expected jina-... (Jina AI), text-embedding-... "
+    msg = f"{model!r} has no known provider; expected jina-... (Jina AI), text-embedding-... "
     msg += "(OpenAI)"
     raise EncoderError(msg)
 
@@ -106,31 +106,19 @@ class ApiLimits:
 class ApiClient:
     """Sends JSON to one provider and returns JSON; ``requests`` and ``tokens`` count what was sent.
 
-    ``base_url`` is another address, such as a server of one's own; also from the provider's
-    environment variable. It must be https, or this machine. ``clock``, ``sleep`` and ``jitter``
-    (random numbers in [0, 1): clients that failed together do not come back together) are for
-    tests.
+    Another address, such as a server of one's own, comes from the provider's environment variable.
+    It must be https, or this machine.
     """
 
-    def __init__(
-        self,
-        provider: Provider,
-        *,
-        base_url: str | None = None,
-        limits: ApiLimits | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, provider: Provider, limits: ApiLimits | None = None) -> None:
         import httpx2
 
         self.provider = provider
         self.base_url = _checked_url(
-            base_url or os.environ.get(provider.base_url_variable) or provider.base_url
+            os.environ.get(provider.base_url_variable) or provider.base_url
         )
         self.limits = limits or ApiLimits.from_environment()
         self.requests = self.tokens = 0
-        self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._http = httpx2.Client(timeout=self.limits.timeout, follow_redirects=False)
         weakref.finalize(self, self._http.close)
         self._key()
@@ -142,7 +130,7 @@ class ApiClient:
         """Send ``payload``, which costs ``tokens`` at most, and return the answer.
 
         An ``EncoderError`` says that it would exceed the budget (it is then not sent), the provider
-        refuses it, it fails more often than the limits allow, or the answer is no JSON object.
+        refuses it, it fails more often than the limits allow, or the response is not a JSON object.
         """
         import httpx2
 
@@ -166,7 +154,7 @@ class ApiClient:
                     raise EncoderError(self._refusal(status, failure))
                 asked = _retry_after(headers)
             if attempt < self.limits.retries:
-                self._sleep(self._patience(attempt, asked, failure))
+                _sleep(self._patience(attempt, asked, failure))
         msg = (
             f"{self.provider.name} ({url}) failed {self.limits.retries + 1} times, at last with "
             f"{failure}. What was encoded before is in the cache: check the network and run again"
@@ -217,7 +205,7 @@ class ApiClient:
             "Content-Type": "application/json",
             "Accept": "application/json",
         }
-        began, content = self._clock(), bytearray()
+        began, content = _clock(), bytearray()
         with self._http.stream("POST", url, content=body, headers=headers) as response:
             for chunk in response.iter_bytes():
                 content += chunk
@@ -228,7 +216,7 @@ class ApiClient:
                         f"{_MOST_BYTES:,} bytes. Take a smaller batch_size; is that address right?"
                     )
                     raise EncoderError(msg)
-                if self._clock() - began > _SLOWEST * self.limits.timeout:
+                if _clock() - began > _SLOWEST * self.limits.timeout:
                     msg = f"the answer takes longer than {_SLOWEST} times the timeout"
                     raise TimeoutError(msg)
             return response.status_code, response.headers, bytes(content)
@@ -271,7 +259,7 @@ class ApiClient:
         if not isinstance(answer, dict):
             text = self.clean(content[:10_000].decode(errors="replace"))
             msg = (
-                f"{self.provider.name} ({self.base_url}) gave no JSON object: {text!r}. "
+                f"{self.provider.name} ({self.base_url}) did not return a JSON object: {text!r}. "
                 "Is that address right?"
             )
             raise EncoderError(msg)
@@ -282,9 +270,12 @@ class ApiClient:
         self.tokens += tokens
 
     def _patience(self, attempt: int, asked: float | None, failure: str) -> float:
-        """Seconds to wait: what the provider asked for, else twice as long each time."""
+        """Seconds to wait: what the provider asked for, else twice as long each time.
+
+        At random up to half as long: clients that failed together do not come back together.
+        """
         if asked is None:
-            return min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * (0.5 + 0.5 * self._jitter())
+            return min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * (0.5 + 0.5 * _jitter())
         if asked > self.limits.longest_wait:
             msg = (
                 f"{self.provider.name} asks to wait {asked:.0f} seconds, longer than "
@@ -311,20 +302,9 @@ def _checked_url(url: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the header Retry-After asks for: a number, or a date by the provider's clock."""
+    """Seconds that the header Retry-After asks for; dates, which no provider here sends, do not."""
     value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.replace(".", "", 1).isdecimal():
-        return float(value)
-    until, now = _date(value), _date(headers.get("Date", ""))
-    return None if until is None else max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (IndexError, OverflowError, TypeError, ValueError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return float(value) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else None
 
 
 # --- encoders -------------------------------------------------------------------------------------
@@ -339,7 +319,7 @@ _IMAGE_TOKENS = 4_000
 """Tokens of an image before the provider counted one (jina-clip-v2's tile; from memory)."""
 
 _TASKS = {"jina-embeddings-v4": ("retrieval.query", "retrieval.passage")}
-"""What Jina's newer models want to be told about queries and about documents."""
+"""What chooses an adapter of Jina's newer models: for queries, and for documents."""
 
 
 class ApiEncoder(BaseEncoder):
@@ -347,9 +327,8 @@ class ApiEncoder(BaseEncoder):
 
     ``name`` is an id of the catalogue, such as ``"api:jina-clip-v2"`` or
     ``"api:text-embedding-3-small"``; the key is in ``JINA_API_KEY`` or ``OPENAI_API_KEY``. ``dim``
-    is a Matryoshka length, cut by the provider. ``query_task`` and ``document_task`` are Jina's
-    ``task``, which chooses an adapter; ``None`` is what the makers advise for retrieval. ``client``
-    says how many requests and tokens were used.
+    is a Matryoshka length, cut by the provider. ``client`` says how many requests and tokens were
+    used.
 
     The fingerprint holds the model's name and options and the address; a provider who changes the
     model behind the name cannot be noticed. One call asks in one request if it can. If it needs
@@ -364,37 +343,23 @@ class ApiEncoder(BaseEncoder):
         name: str,
         *,
         dim: int | None = None,
-        facts: ModelFacts | None = None,
-        base_url: str | None = None,
-        query_task: str | None = None,
-        document_task: str | None = None,
         limits: ApiLimits | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        facts = facts or find_model(name)
+        facts = find_model(name)
         self._model = name.removeprefix("api:")
         provider = provider_of(self._model)
-        if provider is not JINA and (query_task or document_task):
-            msg = f"{name!r} takes no query_task or document_task; only Jina's models do"
-            raise EncoderError(msg)
-        advised = _TASKS.get(self._model, (None, None))
-        self._tasks = {
-            "query": query_task or advised[0],
-            "document": document_task or advised[1],
-        }
+        tasks = _TASKS.get(self._model, (None, None))
+        self._tasks = dict(zip(("query", "document"), tasks, strict=True))
         if facts.dim is None:
             msg = f"the catalogue does not say how long the vectors of {name!r} are"
             raise EncoderError(msg)
-        length = check_dim(dim, facts.dim, facts.matryoshka_dims, name)
+        length, _ = check_dim(dim, facts.dim, facts.matryoshka_dims, name)
         self._options: dict[str, Any] = {} if length == facts.dim else {"dimensions": length}
         if provider is JINA:  # cut what is too long, and leave the length of vectors as it is
             self._options |= {"embedding_type": "float", "truncate": True, "normalized": False}
         else:
             self._options |= {"encoding_format": "float"}
-        self.client = ApiClient(
-            provider, base_url=base_url, limits=limits, clock=clock, sleep=sleep
-        )
+        self.client = ApiClient(provider, limits)
         self._image_tokens = _IMAGE_TOKENS
         recipe = [_RECIPE, self.client.base_url, self._model, self._options, self._tasks]
         self.info = EncoderInfo(
@@ -469,7 +434,7 @@ class ApiEncoder(BaseEncoder):
             vectors = np.array(given, dtype=np.float32)
         except (OverflowError, TypeError, ValueError) as error:
             what = self.client.clean(str(error))
-            msg = f"{self.info.id!r} answered with something else than numbers: {what}"
+            msg = f"{self.info.id!r} did not answer with numbers: {what}"
             raise EncoderError(msg) from None
         if not np.isfinite(vectors).all():
             at = int((~np.isfinite(vectors).all(axis=1)).argmax())

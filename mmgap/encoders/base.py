@@ -79,22 +79,6 @@ class Encoder(Protocol):
         ...
 
 
-@runtime_checkable
-class FusedEncoder(Encoder, Protocol):
-    """An embedder that reads a text and an image together, as one input."""
-
-    def encode_fused(
-        self,
-        pairs: Sequence[tuple[str, Image.Image]],
-        *,
-        role: Role = "document",
-        batch_size: int = 64,
-        normalize: bool = True,
-    ) -> Embeddings:
-        """Return one vector for each pair."""
-        ...
-
-
 class BaseEncoder:
     """What the encoders here have in common: checks, batches, empty input, unit norm.
 
@@ -191,7 +175,7 @@ def check_texts(texts: Sequence[str]) -> list[str]:
         except UnicodeEncodeError as error:
             msg = (
                 f"text {position} holds {text[error.start]!a}, half a character (a lone "
-                "surrogate), which no tokenizer takes; expected Unicode text. Mend or drop it"
+                "surrogate), which no tokenizer takes; expected Unicode text. Correct or drop it"
             )
             raise EncoderError(msg) from error
     return list(texts)

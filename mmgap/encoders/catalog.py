@@ -18,11 +18,23 @@ from typing import Any, ClassVar
 from mmgap._toml import read_rows
 from mmgap.errors import EncoderError
 
-ENCODER_BACKENDS = ("mini", "sentence-transformers", "open-clip", "onnx", "multi-vector", "api")
-"""What can run an encoder."""
-
-RERANKER_BACKENDS = ("mini", "cross-encoder", "jina-m0", "api")
-"""What can run a reranker."""
+BACKENDS = {
+    "encoder": {
+        "mini": "mmgap.encoders.mini:MiniEncoder",
+        "sentence-transformers": "mmgap.encoders.sentence_transformers:SentenceTransformerEncoder",
+        "open-clip": "mmgap.encoders.open_clip:OpenClipEncoder",
+        "onnx": "mmgap.encoders.onnx:OnnxEncoder",
+        "multi-vector": "mmgap.encoders.late_interaction:LateInteractionEncoder",
+        "api": "mmgap.encoders.api:ApiEncoder",
+    },
+    "reranker": {
+        "mini": "mmgap.rerankers.mini:MiniReranker",
+        "cross-encoder": "mmgap.rerankers.cross_encoder:CrossEncoderReranker",
+        "jina-m0": "mmgap.rerankers.jina_m0:JinaM0Reranker",
+        "api": "mmgap.rerankers.api:ApiReranker",
+    },
+}
+"""What can run a model of each kind, as ``"module:Class"``: each brings heavy libraries along."""
 
 MODALITIES = ("text", "image", "fused")
 """What an encoder reads; ``"fused"`` is a text and an image in one input."""
@@ -73,7 +85,7 @@ class ModelFacts:
     pooling: str = ""  # cls, eos, mean, map, last or late interaction
     layer_norm: bool = False  # the pooled text vector gets a layer norm before it is cut (nomic)
     score: str = ""  # what logit scale and bias mean, or what a reranker's score is
-    one_index: bool = False  # may share an index with texts that a plain text embedder made
+    one_index: bool = False  # may be in one index with texts of a plain text embedder
     remote_code: bool = False  # runs only with Python code from the hub
     alternative: str = ""  # id of a model to take instead where remote_code is a bar
     revision: str | None = None  # pinned commit
@@ -86,6 +98,11 @@ class ModelFacts:
     def is_reranker(self) -> bool:
         """Whether it scores pairs; an encoder gives vectors."""
         return any("-" in modality for modality in self.modalities)
+
+    @property
+    def kind(self) -> str:
+        """``"encoder"`` or ``"reranker"``."""
+        return "reranker" if self.is_reranker else "encoder"
 
 
 def find_model(model_id: str) -> ModelFacts:
@@ -102,6 +119,12 @@ def find_model(model_id: str) -> ModelFacts:
         return known[model_id]
     msg = f"no model is called {model_id!r}{nearest_names(model_id, known)}"
     raise EncoderError(msg)
+
+
+def facts_of(name: str) -> ModelFacts:
+    """Return the facts of a model; of one that the catalogue lacks, nothing but its name."""
+    nothing = ModelFacts(name, backend="", modalities=(), licence="", languages=())
+    return next((facts for facts in all_models() if facts.id == name), nothing)
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
@@ -150,7 +173,7 @@ def load_catalog(path: Path) -> tuple[ModelFacts, ...]:
 
 def _problem(facts: ModelFacts) -> str:
     """Return what is well typed and cannot be right."""
-    backends = RERANKER_BACKENDS if facts.is_reranker else ENCODER_BACKENDS
+    backends = BACKENDS[facts.kind]
     modalities = _PAIRS if facts.is_reranker else MODALITIES
     if not facts.modalities:
         return f"no modality; expected some of {', '.join(MODALITIES)}"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ALIKE = 0.999
 """Cosine from which two vectors count as the same: above any rounding, bfloat16's included, and
-well below what wrong padding or a wrong prompt leaves."""
+well below what wrong padding or a wrong prompt gives."""
 
 _LONGEST = 2048  # longer texts take minutes on a processor
 _ROUNDING = 1e-3

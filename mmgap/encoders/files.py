@@ -18,6 +18,8 @@ from mmgap.errors import EncoderError, MissingExtraError, MmgapError
 if TYPE_CHECKING:
     import torch
 
+    from mmgap.encoders.catalog import ModelFacts
+
 _NEVER_READ = (".md", ".gguf", ".h5", ".msgpack", ".onnx", ".onnx_data", ".ot", ".tflite")
 _OTHER_FORMATS = {"onnx", "openvino", "coreml"}
 _PICKLED = ("pytorch_model*.bin", "adapter_model.bin")
@@ -65,11 +67,35 @@ def local_folder(
     except OSError as error:  # no network, offline mode, an unknown revision, a full disk
         at = "" if revision is None else f" --revision {revision}"
         msg = (
-            f"{name!r} is no folder here, and the hub did not give it ({type(error).__name__}). "
+            f"{name!r} is not a folder here, and the hub did not give it ({type(error).__name__}). "
             f"On a machine with network run 'hf download {name}{at} --local-dir FOLDER', copy the "
             "folder here, and load its path; the bundled models need no download"
         )
         raise EncoderError(msg) from error
+
+
+def find_checkpoint(
+    name: str,
+    folder: Path | None,
+    revision: str | None,
+    facts: ModelFacts,
+    *,
+    trust: bool = False,
+) -> tuple[Path, str | None]:
+    """Return the folder of a checkpoint, downloaded if need be, and its commit.
+
+    That is the catalogue's unless another one is named. Code of a hub id is not trusted without.
+    """
+    if folder is not None and not Path(folder).is_dir():
+        msg = f"{folder} is not a folder; expected the one with the files of {name!r}"
+        raise EncoderError(msg)
+    if folder is not None or Path(name).expanduser().is_dir():
+        return Path(folder or name).expanduser(), revision
+    if trust and revision is None:
+        msg = f"trust_remote_code for {name!r} needs a revision: the commit whose code you read"
+        raise EncoderError(msg)
+    revision = revision or facts.revision
+    return local_folder(name, revision), revision
 
 
 def licence(folder: Path) -> str:
@@ -217,6 +243,7 @@ def loading(name: str, folder: Path, *, unused: str | None = None) -> Iterator[N
     knows is watched meanwhile. ``unused`` is a part of the model that may lack weights since
     nothing is read off it, such as ``"pooler"``.
     """
+    require_safetensors(name, folder)
     ensure_torchvision()
     from transformers import PreTrainedModel
     from transformers.utils import logging
@@ -247,6 +274,18 @@ def loading(name: str, folder: Path, *, unused: str | None = None) -> Iterator[N
             "reranker with its score head, of adapters with their base model"
         )
         raise EncoderError(msg)
+
+
+def resize_by_pillow(processor: Any, folder: Path, **options: Any) -> None:
+    """Let Pillow resize a processor's images, which gives the same pixels on every machine.
+
+    ``AutoProcessor`` cannot be asked for it where a part is for videos, which knows no Pillow.
+    """
+    from transformers import AutoImageProcessor
+
+    processor.image_processor = AutoImageProcessor.from_pretrained(
+        folder, backend="pil", local_files_only=True, **options
+    )
 
 
 @contextmanager

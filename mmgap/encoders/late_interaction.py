@@ -16,17 +16,15 @@ from typing import Any
 import numpy as np
 
 from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role
-from mmgap.encoders.catalog import ModelFacts
+from mmgap.encoders.catalog import ModelFacts, facts_of
 from mmgap.encoders.files import (
     architectures,
+    find_checkpoint,
     fingerprint,
     licence,
     loading,
-    local_folder,
     read_json,
-    require_safetensors,
 )
-from mmgap.encoders.loading import check_trust
 from mmgap.encoders.running import in_batches, pick_device, pick_dtype
 from mmgap.encoders.vectors import TokenVectors
 from mmgap.errors import EncoderError
@@ -62,17 +60,15 @@ class LateInteractionEncoder(BaseEncoder):
         facts: ModelFacts | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        revision = revision or (facts.revision if facts else None)
-        is_local = folder is not None or Path(name).is_dir()
-        check_trust(name, revision, trust=trust_remote_code, local=is_local)
-        folder = folder or local_folder(name, revision)
+        facts = facts or facts_of(name)
+        folder, revision = find_checkpoint(name, folder, revision, facts, trust=trust_remote_code)
         device = pick_device(device)
         dtype = pick_dtype(dtype, device, name=name)
         kind = _kind(name, folder)
         with loading(name, folder):
             self._tower = kind(folder, device, dtype, trust_remote_code)
         max_text_tokens = self._tower.max_text_tokens
-        if facts is not None and facts.max_text_tokens is not None:
+        if facts.max_text_tokens is not None:
             max_text_tokens = min(facts.max_text_tokens, max_text_tokens)
         recipe = f"multi-vector recipe {_RECIPE} {dtype} {max_text_tokens}"
         self.info = EncoderInfo(
@@ -80,10 +76,10 @@ class LateInteractionEncoder(BaseEncoder):
             fingerprint=fingerprint(folder, recipe, self._tower.model),
             backend="multi-vector",
             dim=self._tower.dim,
-            licence=facts.licence if facts else licence(folder),
+            licence=facts.licence or licence(folder),
             revision=revision,
             max_text_tokens=max_text_tokens,
-            image_size=facts.image_size if facts else None,
+            image_size=facts.image_size,
             modalities=self._tower.modalities,
         )
 
@@ -240,7 +236,6 @@ def _kind(name: str, folder: Path) -> Callable[[Path, str, str, bool], Any]:
             "Take a merged checkpoint, whose name mostly ends in '-hf' or '-merged'"
         )
         raise EncoderError(msg)
-    require_safetensors(name, folder)
     if classes.endswith("ForRetrieval"):
         return _Retriever
     if saved_as in ("MultiVectorEncoder", "ColBERT") or classes == "HF_ColBERT":

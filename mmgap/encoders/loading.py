@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmgap.encoders.catalog import ModelFacts, all_models, nearest_names
+from mmgap.encoders.catalog import BACKENDS, ModelFacts, all_models, facts_of, nearest_names
 from mmgap.encoders.files import one_error
 from mmgap.errors import EncoderError, MissingExtraError, NonCommercialWarning
 
@@ -26,20 +26,15 @@ _warned: set[str] = set()
 def load_model(
     name: str,
     kind: str,
-    backends: Mapping[str, str],
     backend_of_unknown: Callable[[str, Path | None], str],
     options: dict[str, Any],
 ) -> Any:
-    """Load an encoder or reranker by name, for ``load_encoder`` and ``load_reranker``.
-
-    ``kind`` is ``"encoder"`` or ``"reranker"``; ``backends`` says for each backend where its class
-    is, as ``"module:Class"``, imported only here, since each brings heavy libraries along.
-    """
+    """Load an ``"encoder"`` or ``"reranker"``, for ``load_encoder`` and ``load_reranker``."""
     model_id, folder = split_name(str(name))
-    facts = next((each for each in all_models() if each.id == model_id), None)
-    if facts is None:
+    facts = facts_of(model_id)
+    if not facts.backend:
         backend = backend_of_unknown(model_id, folder)
-    elif facts.is_reranker != (kind == "reranker"):
+    elif facts.kind != kind:
         msg = (
             f"{model_id!r} is a reranker: it scores pairs and has no vectors; use load_reranker"
             if facts.is_reranker
@@ -50,14 +45,13 @@ def load_model(
     else:
         _settle_terms(facts, options)
         backend = facts.backend
-        options["facts"] = facts
     if folder is not None:
         options["folder"] = folder
     library = _LIBRARIES.get(backend)
     if library is not None and find_spec(library) is None:  # said before anything is downloaded
         purpose = f"A model run by {library}"
         raise MissingExtraError(purpose, extra=backend)
-    return _build(_class_at(backends[backend]), model_id, options)
+    return _build(_class_at(BACKENDS[kind][backend]), facts, options)
 
 
 def _class_at(path: str) -> Callable[..., Any]:
@@ -67,9 +61,9 @@ def _class_at(path: str) -> Callable[..., Any]:
 
 def unknown_name(name: str, kind: str) -> EncoderError:
     """Return the error for a name that no model, folder or hub id can have."""
-    known = [facts.id for facts in all_models() if facts.is_reranker == (kind == "reranker")]
+    known = [facts.id for facts in all_models() if facts.kind == kind]
     return EncoderError(
-        f"{name!r} is neither a folder nor a hub id (owner/model), and no {kind} is called so"
+        f"{name!r} is neither a folder nor a hub id (owner/model), and no {kind} has this name"
         f"{nearest_names(name, known)}"
     )
 
@@ -102,13 +96,6 @@ def is_hub_like(model_id: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", model_id) is not None
 
 
-def check_trust(name: str, revision: str | None, *, trust: bool, local: bool) -> None:
-    """Refuse to run code of a hub id unless its commit is named."""
-    if trust and revision is None and not local:
-        msg = f"trust_remote_code for {name!r} needs a revision: the commit whose code you read"
-        raise EncoderError(msg)
-
-
 def _settle_terms(facts: ModelFacts, options: Mapping[str, Any]) -> None:
     """Refuse code from the hub that nobody trusts; note a licence against commercial use, once."""
     trusted = options.get("trust_remote_code") and options.get("revision")
@@ -129,8 +116,9 @@ def _settle_terms(facts: ModelFacts, options: Mapping[str, Any]) -> None:
         )
 
 
-def _build(backend: Callable[..., Any], name: str, options: dict[str, Any]) -> Any:
+def _build(backend: Callable[..., Any], facts: ModelFacts, options: dict[str, Any]) -> Any:
     """Make a model with a backend; where the name or an option is wrong, say what there is."""
+    name = facts.id
     parameters = inspect.signature(backend).parameters
     if unknown := [option for option in options if option not in parameters]:
         known = ", ".join(p for p in list(parameters)[1:] if p not in {"folder", "facts"})
@@ -143,7 +131,7 @@ def _build(backend: Callable[..., Any], name: str, options: dict[str, Any]) -> A
         ):
             return backend(name, **options)
     except EncoderError as error:
-        fetched = "facts" not in options and "folder" not in options
+        fetched = not facts.backend and "folder" not in options
         hint = nearest_names(name, [facts.id for facts in all_models()])
         if not fetched or not isinstance(error.__cause__, OSError) or "?" not in hint:
             raise

@@ -22,7 +22,6 @@ from torch import nn
 from mmgap import paths
 from mmgap._compat import ensure_torchvision
 from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role, rgb
-from mmgap.encoders.catalog import ModelFacts
 from mmgap.encoders.files import fingerprint, one_error, sha256
 from mmgap.errors import EncoderError, MissingExtraError
 
@@ -38,7 +37,7 @@ _MINILM_FILES = "1c619c1ec7f2a2d5f2f4a1441c20c583ca75494d036e9cae648fa1f213b513c
 _RECIPE = "1"  # raise when preprocessing changes, so that cached vectors are made again
 
 _READ: dict[str, torch.Tensor] = {}
-"""What a frozen tower made of the last batches, in this process: the encoders share both towers."""
+"""Outputs of the frozen towers for the last batches; all bundled encoders use both towers."""
 
 _MOST_READ = 512
 
@@ -146,7 +145,6 @@ class MiniEncoder(BaseEncoder):
         name: str,
         *,
         folder: Path | None = None,
-        facts: ModelFacts | None = None,
     ) -> None:
         from safetensors.torch import load_file
 
@@ -172,7 +170,7 @@ class MiniEncoder(BaseEncoder):
                 fingerprint=hashlib.sha256(made_of.encode()).hexdigest(),
                 backend="mini",
                 dim=config["dim"],
-                licence="Apache-2.0" if facts is None else facts.licence,
+                licence="Apache-2.0",
                 logit_scale=float(self._model.log_logit_scale.detach().exp()),
                 logit_bias=float(self._model.logit_bias.detach()) if has_bias else None,
                 max_text_tokens=MAX_TEXT_TOKENS,

@@ -1,15 +1,15 @@
 """Models in ONNX files, run by onnxruntime: no code of their makers, and no torch, is needed.
 
-Takes jina-clip-v1 and -v2, Nomic Embed Text and Vision v1.5 as the one encoder
-``nomic-embed-v1.5``, and CLIP-like exports in the layout of onnx-community on the hub. Texts are
-cut into tokens by ``tokenizer.json``, images prepared as ``preprocessor_config.json`` says.
+Takes jina-clip-v1 and -v2, and Nomic Embed Text and Vision v1.5 as the one encoder
+``nomic-embed-v1.5``. Texts are cut into tokens by ``tokenizer.json``, images prepared as
+``preprocessor_config.json`` says.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,37 +18,28 @@ import numpy as np
 from PIL import Image
 
 from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role
-from mmgap.encoders.catalog import ModelFacts, all_models
-from mmgap.encoders.files import fingerprint_of, licence, local_folder, one_error
+from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.encoders.files import fingerprint_of, local_folder, one_error
 from mmgap.encoders.running import in_batches, usable_processors
 from mmgap.encoders.vectors import check_dim
 from mmgap.errors import EncoderError, MissingExtraError
 
-JINA_QUERY_INSTRUCTION = "Represent the query for retrieving evidence documents: "
-"""What jina-clip-v2 puts before a query when it is asked to; by default it is not."""
-
 _RECIPE = "1"
 """Raise it when this file changes what an encoder returns: cached vectors are then made again."""
 
-_VECTORS = {
-    "text": ("text_embeds", "text_embeddings", "embeddings"),
-    "image": ("image_embeds", "image_embeddings", "embeddings"),
-}
-"""Outputs in the shared space; where a graph has normalised ones too, these are the others."""
-
 
 class OnnxEncoder(BaseEncoder):
-    """A text and an image tower in ONNX files.
+    """A text and an image tower in ONNX files; ``name`` is an id of the catalogue.
 
-    ``name``, ``folder``, ``revision``, ``device`` and ``dim`` are those of
-    ``SentenceTransformerEncoder``; for an encoder of two repositories the folder holds one folder
-    for each, named as the repository is. ``variant`` takes ``model_<variant>.onnx`` in place of
-    ``model.onnx``: ``"fp16"``, ``"int8"`` ... (quantised graphs scale each batch as a whole, so
-    that a vector depends a little on the others of its batch). ``query_prompt`` is put before
-    queries in place of the catalogue's.
+    ``folder``, ``revision``, ``device`` and ``dim`` are those of ``SentenceTransformerEncoder``;
+    for an encoder of two repositories the folder holds one folder for each, named as the repository
+    is. ``variant`` takes ``model_<variant>.onnx`` in place of ``model.onnx``: ``"fp16"``,
+    ``"int8"`` ... (quantised graphs scale each batch as a whole, so that a vector depends a little
+    on the others of its batch). ``query_prompt`` is put before queries in place of the catalogue's:
+    jina-clip-v2 knows ``"Represent the query for retrieving evidence documents: "``.
 
-    ONNX exports leave out ``logit_scale``. A CLIP export with both towers in one graph has
-    normalised its vectors already; Nomic's texts have a layer norm with ``normalize=False`` too.
+    ONNX exports leave out ``logit_scale``. Nomic's texts have a layer norm with
+    ``normalize=False`` too.
 
     >>> OnnxEncoder("nomic-embed-v1.5", folder=Path("no/such/folder"))
     Traceback (most recent call last):
@@ -67,69 +58,53 @@ class OnnxEncoder(BaseEncoder):
         variant: str | None = None,
         query_prompt: str | None = None,
     ) -> None:
-        facts = facts or next((row for row in all_models() if row.id == name), None)
-        if folder is None and facts is not None:
+        facts = facts or find_model(name)
+        if folder is None:
             revision = revision or facts.revision
-        files = find_onnx_files(name, folder, revision, facts.files if facts else {}, variant)
-        if query_prompt is None:
-            query_prompt = facts.query_prompt if facts else ""
+        (text_folder, text_graph), (image_folder, image_graph) = (
+            find_tower(facts, side, folder, revision, variant) for side in ("text", "image")
+        )
         self._prompts: dict[Role, str] = {
-            "query": query_prompt,
-            "document": facts.document_prompt if facts else "",
+            "query": facts.query_prompt if query_prompt is None else query_prompt,
+            "document": facts.document_prompt,
         }
         # Nomic's graphs end in token states: a text is their mean and a layer norm, an image the
         # first of them. Its vision tower shares the space of the normed texts, not of the means.
-        self._nomic = facts is not None and facts.layer_norm
-        siglip = _model_type(files.text_folder).startswith("siglip")
-        self._tokenize = TextTokenizer(
-            files.text_folder,
-            max_tokens=facts.max_text_tokens if facts else None,
-            full_length=siglip,  # its vector is read off the last, padded, token
-            lower_case=siglip,  # SigLIP 2 was trained so; SigLIP's own tokenizer does it itself
-        )
-        self._pixels, image_file = read_pixel_recipe(files.image_folder)
-        self._text = OnnxGraph(files.text_graph, device)
-        self._image = (
-            self._text
-            if files.image_graph == files.text_graph
-            else OnnxGraph(files.image_graph, device)
-        )
+        self._nomic = facts.layer_norm
+        self._tokenize = TextTokenizer(text_folder, facts.max_text_tokens)
+        self._pixels = read_pixel_recipe(image_folder / PIXEL_FILE)
+        self._text = self._image = OnnxGraph(text_graph, device)
+        if image_graph != text_graph:
+            self._image = OnnxGraph(image_graph, device)
+        output = _token_states if self._nomic else _vectors
         self._text_output, self._image_output = (
-            _token_states(graph) if self._nomic else _vectors(graph, side, facts, siglip=siglip)
-            for side, graph in (("text", self._text), ("image", self._image))
+            output(graph, side) for side, graph in (("text", self._text), ("image", self._image))
         )
         self._pixel_input = _pixel_input(self._image)
-        self._idle_images = 0
-        native = self._run_both_once(name)
-        trained = facts.matryoshka_dims if facts else ()
-        matryoshka = tuple(each for each in trained if each <= native)
-        dim = check_dim(dim, native, matryoshka, name)
-        recipe = (
+        dim, lengths = check_dim(dim, self._run_both_once(name), facts.matryoshka_dims, name)
+        recipe = (  # "siglip" is of exports that are no longer run
             f"onnx recipe {_RECIPE}, dim {dim}, prompts {sorted(self._prompts.items())}, "
-            f"nomic {self._nomic}, siglip {siglip}, pad {self._tokenize.pad_id}, "
-            f"tokens {self._tokenize.max_tokens}, {self._text_output}, {self._image_output}"
+            f"nomic {self._nomic}, siglip False, pad {self._tokenize.pad_id}, "
+            f"tokens {facts.max_text_tokens}, {self._text_output}, {self._image_output}"
         )
-        read = [*self._text.files(), *self._tokenize.files, *self._image.files(), image_file]
+        read = [*self._text.files(), *self._tokenize.files, *self._image.files()]
         self.info = EncoderInfo(
             id=name,
-            fingerprint=fingerprint_of(read, recipe),
+            fingerprint=fingerprint_of([*read, image_folder / PIXEL_FILE], recipe),
             backend="onnx",
             dim=dim,
-            licence=facts.licence if facts else licence(files.text_folder),
+            licence=facts.licence,
             revision=revision,
-            max_text_tokens=self._tokenize.max_tokens,
+            max_text_tokens=facts.max_text_tokens,
             image_size=max(self._pixels.shape),
-            matryoshka_dims=matryoshka,
+            matryoshka_dims=lengths,
         )
 
     def _text_rows(self, texts: list[str], role: Role, batch_size: int) -> np.ndarray:
         rows = self._tokenize.cut([self._prompts[role] + text for text in texts])
+        tokens = batch_size * max(map(len, rows))
         return in_batches(
-            rows,
-            self._text_vectors,
-            batch_size=batch_size,
-            length=self._tokenize.length,
-            max_tokens=batch_size * max(map(self._tokenize.length, rows)),
+            rows, self._text_vectors, batch_size=batch_size, length=len, max_tokens=tokens
         )
 
     def _text_vectors(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
@@ -137,7 +112,7 @@ class OnnxEncoder(BaseEncoder):
         feeds = _text_feeds(self._text, ids, mask)
         if self._image is self._text:
             # One graph wants an image with every text; an empty batch of them costs nothing.
-            feeds[self._pixel_input] = np.zeros((self._idle_images, 3, *self._pixels.shape))
+            feeds[self._pixel_input] = np.zeros((0, 3, *self._pixels.shape))
         vectors = self._text.run(feeds, self._text_output)
         if not self._nomic:
             return vectors
@@ -158,14 +133,7 @@ class OnnxEncoder(BaseEncoder):
 
     def _run_both_once(self, name: str) -> int:
         """Return the length of the vectors, which must be that of both towers."""
-        rows = self._tokenize.cut(["dimension"])
-        try:
-            text = self._text_vectors(rows)
-        except EncoderError:
-            if self._image is not self._text:
-                raise
-            self._idle_images = 1  # this export cannot do with an empty batch
-            text = self._text_vectors(rows)
+        text = self._text_vectors(self._tokenize.cut(["dimension"]))
         image = self._image_rows([self._pixels(Image.new("RGB", self._pixels.shape[::-1]))])
         if text.shape[1] != image.shape[1]:
             msg = (
@@ -177,18 +145,45 @@ class OnnxEncoder(BaseEncoder):
         return text.shape[1]
 
 
-def _model_type(folder: Path) -> str:
-    file = folder / "config.json"
-    if not file.is_file():
-        return ""
-    with one_error(f"{file} is no JSON", "Download it again"):
-        return str(json.loads(file.read_text(encoding="utf-8")).get("model_type", ""))
-
-
 def _layer_norm(vectors: np.ndarray) -> np.ndarray:
     """Return rows of mean 0 and variance 1, as ``torch.nn.functional.layer_norm`` does."""
     centred = vectors - vectors.mean(axis=1, keepdims=True)
     return centred / np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + 1e-5)
+
+
+def find_tower(
+    facts: ModelFacts, side: str, folder: Path | None, revision: str | None, variant: str | None
+) -> tuple[Path, Path]:
+    """Return the folder and the graph of one tower, fetched unless ``folder`` holds them.
+
+    The catalogue's ``files`` say where in the repository the graph of a ``side`` is, and, where
+    each side has a repository of its own, name it and its commit.
+    """
+    graph = facts.files[side]
+    if variant is not None:
+        graph = f"{graph.removesuffix('.onnx')}_{variant}.onnx"
+    repository = facts.files.get(f"{side}_repo")
+    if folder is None:
+        commit = facts.files.get(f"{side}_revision", revision)
+        needed = [f"{graph}*", "*.json", "README.md"]  # external data lies beside a graph
+        root = local_folder(repository or facts.id, commit, files=needed)
+    elif repository is None:
+        root = folder
+    elif not (root := folder / repository.split("/")[-1]).is_dir():
+        msg = (
+            f"{folder} holds no folder {root.name!r}; expected one for each repository. Fetch "
+            f"it with 'hf download {repository} --local-dir {root}'"
+        )
+        raise EncoderError(msg)
+    for path in (root / graph, root / Path(graph).name):  # some copies have no folder "onnx"
+        if path.is_file():
+            return root, path
+    there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.onnx"))
+    msg = (
+        f"{root} holds no {graph}; it holds {', '.join(there) or 'no .onnx file'}. Download the "
+        "missing file, or choose another variant (None, 'fp16', 'quantized' ...)"
+    )
+    raise EncoderError(msg)
 
 
 # --- graphs ---------------------------------------------------------------------------------------
@@ -218,7 +213,7 @@ class OnnxGraph:
     ``inputs`` and ``outputs`` are ports by name, in the file's order.
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str) -> None:
         try:
             import onnxruntime
         except ModuleNotFoundError as error:
@@ -302,11 +297,11 @@ def _providers(device: str, available: Sequence[str]) -> list[str | tuple[str, d
 
 def _text_feeds(graph: OnnxGraph, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     """Return an array for each text input that the graph has."""
-    known: dict[str, Callable[[], np.ndarray]] = {
-        "input_ids": lambda: ids,
-        "attention_mask": lambda: mask,
-        "token_type_ids": lambda: np.zeros_like(ids),
-        "position_ids": lambda: np.broadcast_to(np.arange(ids.shape[1]), ids.shape),
+    known = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "token_type_ids": np.zeros_like(ids),
+        "position_ids": np.broadcast_to(np.arange(ids.shape[1]), ids.shape),
     }
     wanted = [name for name, port in graph.inputs.items() if port.rank != 4]
     if unknown := [name for name in wanted if name not in known]:
@@ -315,7 +310,7 @@ def _text_feeds(graph: OnnxGraph, ids: np.ndarray, mask: np.ndarray) -> dict[str
             "for pixels. Take another export of the model"
         )
         raise EncoderError(msg)
-    return {name: known[name]() for name in wanted}
+    return {name: known[name] for name in wanted}
 
 
 def _pixel_input(graph: OnnxGraph) -> str:
@@ -329,216 +324,87 @@ def _pixel_input(graph: OnnxGraph) -> str:
     return names[0]
 
 
-def _vectors(graph: OnnxGraph, side: str, facts: ModelFacts | None, *, siglip: bool) -> str:
-    """Return the name of the output that holds vectors of the shared space."""
-    for name in (*_VECTORS[side], *(["pooler_output"] if siglip else [])):
+def _vectors(graph: OnnxGraph, side: str) -> str:
+    """Return the name of the output that holds vectors of the shared space, as yet of any norm."""
+    flat = [name for name, port in graph.outputs.items() if port.rank == 2]
+    for name in (f"{side}_embeds", f"{side}_embeddings", "embeddings", *flat):
         if name in graph.outputs:
             return name
-    # Never CLIP's pooler_output: it lies before the projection into the shared space.
-    flat = [
-        name for name, port in graph.outputs.items() if port.rank == 2 and name != "pooler_output"
-    ]
-    if len(flat) == 1 or (flat and facts is not None):
-        return flat[0]
     msg = (
         f"{graph.path} gives {', '.join(graph.outputs)}, none of them known to be {side} vectors; "
-        f"expected {_VECTORS[side][0]!r}. Take another export of the model"
+        f"expected '{side}_embeds'. Take another export of the model"
     )
     raise EncoderError(msg)
 
 
-def _token_states(graph: OnnxGraph) -> str:
+def _token_states(graph: OnnxGraph, side: str) -> str:
     """Return the name of the output of shape (n, n_token, dim)."""
     names = [name for name, port in graph.outputs.items() if port.rank == 3]
     if "last_hidden_state" in names or len(names) == 1:
         return "last_hidden_state" if "last_hidden_state" in names else names[0]
     msg = (
         f"{graph.path} gives {', '.join(graph.outputs)}; expected 'last_hidden_state', of three "
-        "axes. Take the export of the model's own repository"
+        f"axes, of the {side} tower. Take the export of the model's own repository"
     )
     raise EncoderError(msg)
 
 
-# --- where the files are: one repository or two, one graph or two ---------------------------------
-
-_LAYOUTS: tuple[Mapping[str, str], ...] = (
-    {"text": "onnx/text_model.onnx", "image": "onnx/vision_model.onnx"},
-    {"text": "onnx/model.onnx", "image": "onnx/model.onnx"},
-)
-"""How the hub's exports are laid out."""
-
-
-class OnnxFiles(NamedTuple):
-    """The repositories with tokenizer and image processor, and the graphs; often the same."""
-
-    text_folder: Path
-    text_graph: Path
-    image_folder: Path
-    image_graph: Path
-
-
-def find_onnx_files(
-    name: str,
-    folder: Path | None,
-    revision: str | None,
-    files: Mapping[str, str],
-    variant: str | None,
-) -> OnnxFiles:
-    """Find the files in a folder, or fetch them from the hub.
-
-    ``files`` are the catalogue's: paths of the graphs under ``text`` and ``image``; for two
-    repositories also ``text_repo``, ``image_repo`` and their ``text_revision``,
-    ``image_revision``. Where it is empty, the layouts of the hub's exports are tried.
-    """
-    if "text_repo" in files:
-        return OnnxFiles(
-            *_one_side(files, "text", folder, variant), *_one_side(files, "image", folder, variant)
-        )
-    layouts = (files,) if "text" in files else _LAYOUTS
-    wanted = []
-    for layout in layouts:
-        graphs = [_with_variant(layout[side], variant) for side in ("text", "image")]
-        root = folder or local_folder(name, revision, files=_patterns(graphs))
-        text, image = (_graph(root, graph) for graph in graphs)
-        if text and image:
-            return OnnxFiles(root, text, root, image)
-        wanted.append(" and ".join(sorted(set(graphs))))
-    raise EncoderError(_missing(root, " or ".join(wanted)))
-
-
-def _one_side(
-    files: Mapping[str, str], side: str, folder: Path | None, variant: str | None
-) -> tuple[Path, Path]:
-    """Return folder and graph of a tower that has a repository of its own."""
-    repository, graph = files[f"{side}_repo"], _with_variant(files[side], variant)
-    if folder is None:
-        root = local_folder(repository, files.get(f"{side}_revision"), files=_patterns([graph]))
-    else:
-        root = folder / repository.split("/")[-1]
-        if not root.is_dir():
-            msg = (
-                f"{folder} holds no folder {root.name!r}; expected one for each repository. Fetch "
-                f"it with 'hf download {repository} --local-dir {root}'"
-            )
-            raise EncoderError(msg)
-    path = _graph(root, graph)
-    if path is None:
-        raise EncoderError(_missing(root, graph))
-    return root, path
-
-
-def _with_variant(graph: str, variant: str | None) -> str:
-    return graph if variant is None else f"{graph.removesuffix('.onnx')}_{variant}.onnx"
-
-
-def _patterns(graphs: Iterable[str]) -> list[str]:
-    """Return what to download: the graphs, their external data, and the small files."""
-    return [*sorted({f"{graph}*" for graph in graphs}), "*.json", "README.md"]
-
-
-def _graph(root: Path, graph: str) -> Path | None:
-    path = root / graph
-    for candidate in (path, root / path.name):  # some copies have no folder "onnx"
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _missing(root: Path, wanted: str) -> str:
-    there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.onnx"))
-    found = f"it holds {', '.join(there)}" if there else "it holds no .onnx file"
-    return (
-        f"{root} holds no {wanted}; {found}. Download the missing file, or choose another variant "
-        "(None, 'fp16', 'quantized' ...)"
-    )
-
-
 # --- from texts to token ids, by the tokenizers library alone -------------------------------------
-
-_NO_LIMIT = 10**6
-"""Tokenizer files write a number far above this where there is no limit."""
 
 
 class TextTokenizer:
     """A ``tokenizer.json``, with padding and truncation of our own.
 
     What the file itself says about them is left out of account: many were saved with the lengths of
-    some training run. Texts of over ``max_tokens`` are cut, the special tokens at their ends kept;
-    ``None`` is what ``tokenizer_config.json`` says. ``full_length`` pads every text that far
-    (SigLIP), not to the longest of its batch. ``files`` are those that were read.
+    some training run. Longer texts are cut to ``max_tokens``, the special tokens at their ends
+    kept. ``files`` are those that were read.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        max_tokens: int | None = None,
-        full_length: bool = False,
-        lower_case: bool = False,
-    ) -> None:
+    def __init__(self, folder: Path, max_tokens: int | None) -> None:
         from tokenizers import Tokenizer
 
         file = folder / "tokenizer.json"
-        settings = folder / "tokenizer_config.json"
         if not file.is_file():
             msg = f"{folder} holds no tokenizer.json; download it as well"
             raise EncoderError(msg)
+        settings = [folder / "tokenizer_config.json", folder / "special_tokens_map.json"]
         with one_error(f"the tokenizer in {folder} cannot be read", "Download it again"):
             self._tokenizer = Tokenizer.from_file(str(file))
-            config = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
-            limit = config.get("model_max_length", _NO_LIMIT)
-            limit = int(limit) if limit < _NO_LIMIT else None
-            self.pad_id = self._pad_id(folder, config)
-        self.files = [path for path in (file, settings) if path.is_file()]
-        self.max_tokens = max_tokens or limit
-        self._lower_case = lower_case
-        self._full_length = self.max_tokens if full_length else None
+            saved = [json.loads(path.read_text("utf-8")) for path in settings if path.is_file()]
+        padding = self._tokenizer.padding or {}
+        token = next(filter(None, (each.get("pad_token") for each in [*saved, padding])), None)
+        if isinstance(token, dict):  # an added token with its options
+            token = token["content"]
+        self.pad_id = None if token is None else self._tokenizer.token_to_id(token)
+        if self.pad_id is None:
+            msg = (
+                f"{folder} names no padding token (found {token!r}); expected 'pad_token' in "
+                "tokenizer_config.json. Download that file as well"
+            )
+            raise EncoderError(msg)
+        self.files = [path for path in (file, settings[0]) if path.is_file()]
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        if self.max_tokens is not None:
-            self._tokenizer.enable_truncation(self.max_tokens)
+        if max_tokens is not None:
+            self._tokenizer.enable_truncation(max_tokens)
 
     def cut(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, special tokens included."""
-        if self._lower_case:
-            texts = [text.lower() for text in texts]
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-
-    def length(self, ids: Sequence[int]) -> int:
-        """Return how many ids a text takes in a batch of its own."""
-        return self._full_length or max(1, len(ids))
 
     def pad(self, rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and mask, int64 arrays of shape (n_text, n_token); 0 masks padding."""
-        ids = np.full((len(rows), max(map(self.length, rows))), self.pad_id, dtype=np.int64)
+        ids = np.full((len(rows), max(map(len, rows))), self.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         for number, row in enumerate(rows):
             ids[number, : len(row)] = row
             mask[number, : len(row)] = 1
         return ids, mask
 
-    def _pad_id(self, folder: Path, config: dict[str, Any]) -> int:
-        special = folder / "special_tokens_map.json"
-        token = config.get("pad_token")
-        if token is None and special.is_file():
-            token = json.loads(special.read_text("utf-8")).get("pad_token")
-        if isinstance(token, dict):  # an added token with its options
-            token = token["content"]
-        if token is None and self._tokenizer.padding is not None:
-            token = self._tokenizer.padding["pad_token"]
-        number = None if token is None else self._tokenizer.token_to_id(token)
-        if number is None:
-            msg = (
-                f"{folder} names no padding token (found {token!r}); expected 'pad_token' in "
-                "tokenizer_config.json. Download that file as well"
-            )
-            raise EncoderError(msg)
-        return number
-
 
 # --- from an image to the array that an image tower reads, by numpy and Pillow alone --------------
 
-_PIXEL_FILES = ("preprocessor_config.json", "processor_config.json")
+PIXEL_FILE = "preprocessor_config.json"
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _STD = (0.26862954, 0.26130258, 0.27577711)
 """OpenAI's, the defaults of CLIP-like processors."""
@@ -549,16 +415,16 @@ class PixelRecipe:
     """Resize, crop, scale and standardise, in this order, as the model was trained.
 
     ``size`` is the shorter edge after the resize, which keeps the aspect; or (height, width), which
-    does not; ``None`` does not resize. ``crop`` is (height, width) of the centre that is kept; a
-    smaller image is padded with black. Half a pixel at the crop's edge is rounded to even with
-    ``round_crop``, as torchvision does, else down, as transformers does.
+    does not. ``crop`` is (height, width) of the centre that is kept; a smaller image is padded with
+    black. Half a pixel at the crop's edge is rounded to even with ``round_crop``, as torchvision
+    does, else down, as transformers does.
 
     >>> recipe = PixelRecipe(size=2, crop=(2, 2), mean=(0.5,) * 3, std=(0.5,) * 3)
     >>> recipe(Image.new("RGB", (4, 2), "white")).shape
     (3, 2, 2)
     """
 
-    size: int | tuple[int, int] | None
+    size: int | tuple[int, int]
     crop: tuple[int, int] | None
     resample: int = 3  # Pillow's number of the filter: 2 bilinear, 3 bicubic
     scale: float = 1 / 255
@@ -575,13 +441,12 @@ class PixelRecipe:
                 f"images of many shapes come out of a resize to {self.size} without a crop; "
                 "expected 'crop_size', or 'size' with height and width"
             )
-            raise EncoderError(msg)
+            raise ValueError(msg)  # noqa: TRY004
         return shape
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Return a float32 array of shape (3, height, width); the image is in RGB."""
-        if self.size is not None:
-            image = image.resize(_resized(image.size, self.size), Image.Resampling(self.resample))
+        image = image.resize(_resized(image.size, self.size), Image.Resampling(self.resample))
         if self.crop is not None:
             top, left = (
                 round(margin / 2) if self.round_crop else margin // 2
@@ -604,27 +469,15 @@ def _resized(size: tuple[int, int], wanted: int | tuple[int, int]) -> tuple[int,
     return int(wanted * width / height), wanted
 
 
-def read_pixel_recipe(folder: Path) -> tuple[PixelRecipe, Path]:
-    """Read how images are prepared, and return the file that says so as well.
-
-    Read are the keys of CLIP-like processors, and those of ``JinaCLIPImageProcessor``; a file that
-    asks for more than a recipe can do is refused.
-    """
-    for name in _PIXEL_FILES:
-        file = folder / name
-        if not file.is_file():
-            continue
-        with one_error(f"{file} does not say how to prepare an image", "Download it again"):
-            config = json.loads(file.read_text(encoding="utf-8"))
-            config = config.get("image_processor", config) if name == _PIXEL_FILES[1] else config
-            try:
-                recipe = pixel_recipe(config)
-                recipe.shape  # noqa: B018 - raises here rather than at the first image
-            except EncoderError as error:
-                raise ValueError(str(error)) from error
-        return recipe, file
-    msg = f"{folder} holds no {_PIXEL_FILES[0]}, which says how to prepare images; download it too"
-    raise EncoderError(msg)
+def read_pixel_recipe(file: Path) -> PixelRecipe:
+    """Read how images are prepared: the keys of CLIP's or of Jina CLIP's image processor."""
+    if not file.is_file():
+        msg = f"{file.parent} holds no {file.name}, which says how to prepare images; download it"
+        raise EncoderError(msg)
+    with one_error(f"{file} does not say how to prepare an image", "Download it again"):
+        recipe = pixel_recipe(json.loads(file.read_text(encoding="utf-8")))
+        recipe.shape  # noqa: B018 - raises here rather than at the first image
+    return recipe
 
 
 def pixel_recipe(config: Mapping[str, Any]) -> PixelRecipe:
@@ -633,43 +486,30 @@ def pixel_recipe(config: Mapping[str, Any]) -> PixelRecipe:
     >>> pixel_recipe({"size": {"height": 8, "width": 8}, "resample": 2}).shape
     (8, 8)
     """
-    kind = str(config.get("image_processor_type") or config.get("feature_extractor_type") or "")
-    if "resize_mode" in config:
-        return _jina_recipe(config)
-    odd = {"crop_pct", "max_num_patches", "do_pad"} & {key for key, on in config.items() if on}
-    if odd:
-        msg = f"{kind or 'its processor'} asks for {sorted(odd)[0]!r}, which is not supported"
-        raise EncoderError(msg)
-    crops = config.get("do_center_crop", "CLIP" in kind)
-    size = config["size"] if config.get("do_resize", True) else None
-    if isinstance(size, int) and not crops:
-        size = (size, size)  # old files of ViT and SigLIP write a square so
-    elif isinstance(size, Mapping):
+    size = config["size"]
+    if "resize_mode" in config:  # Jina CLIP's has open_clip's keys, and torchvision's rounding
+        mode = config["resize_mode"]
+        if mode not in {"shortest", "squash"} or not isinstance(size, int):
+            msg = f"resize_mode {mode!r} with size {size!r}; expected shortest or squash, a number"
+            raise ValueError(msg)
+        return PixelRecipe(
+            size=size if mode == "shortest" else (size, size),
+            crop=(size, size) if mode == "shortest" else None,
+            resample={"bicubic": 3, "bilinear": 2}[config.get("interpolation", "bicubic")],
+            mean=_three(config.get("mean", _MEAN)),
+            std=_three(config.get("std", _STD)),
+            round_crop=True,
+        )
+    crops = config.get("do_center_crop", "CLIP" in str(config.get("image_processor_type")))
+    if isinstance(size, Mapping):
         size = int(size["shortest_edge"]) if "shortest_edge" in size else _square(size)
-    standardise = config.get("do_normalize", True)
     return PixelRecipe(
         size=size,
         crop=_square(config["crop_size"]) if crops else None,
         resample=config.get("resample", 3),
-        scale=config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0,
-        mean=_three(config.get("image_mean", _MEAN) if standardise else 0.0),
-        std=_three(config.get("image_std", _STD) if standardise else 1.0),
-    )
-
-
-def _jina_recipe(config: Mapping[str, Any]) -> PixelRecipe:
-    """Jina CLIP's processor has open_clip's keys, and torchvision's rounding."""
-    mode, size = config["resize_mode"], config["size"]
-    if mode not in {"shortest", "squash"} or not isinstance(size, int):
-        msg = f"resize_mode {mode!r} with size {size!r}; expected shortest or squash, and a number"
-        raise EncoderError(msg)
-    return PixelRecipe(
-        size=size if mode == "shortest" else (size, size),
-        crop=(size, size) if mode == "shortest" else None,
-        resample={"bicubic": 3, "bilinear": 2}[config.get("interpolation", "bicubic")],
-        mean=_three(config.get("mean", _MEAN)),
-        std=_three(config.get("std", _STD)),
-        round_crop=True,
+        scale=config.get("rescale_factor", 1 / 255),
+        mean=_three(config.get("image_mean", _MEAN)),
+        std=_three(config.get("image_std", _STD)),
     )
 
 
@@ -679,9 +519,8 @@ def _square(size: Any) -> tuple[int, int]:
     return int(size), int(size)
 
 
-def _three(values: float | Sequence[float]) -> tuple[float, ...]:
-    values = (values,) * 3 if isinstance(values, int | float) else tuple(map(float, values))
+def _three(values: Sequence[float]) -> tuple[float, ...]:
     if len(values) != 3:
         msg = f"{len(values)} numbers for mean or std; expected 3, for red, green and blue"
-        raise EncoderError(msg)
-    return values
+        raise ValueError(msg)
+    return tuple(map(float, values))

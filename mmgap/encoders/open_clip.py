@@ -24,7 +24,7 @@ import numpy as np
 
 from mmgap._compat import ensure_torchvision
 from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role
-from mmgap.encoders.catalog import ModelFacts
+from mmgap.encoders.catalog import ModelFacts, facts_of
 from mmgap.encoders.files import licence, local_folder, one_error
 from mmgap.encoders.running import in_batches, pick_device, pick_dtype
 from mmgap.encoders.vectors import check_dim
@@ -85,7 +85,8 @@ class OpenClipEncoder(BaseEncoder):
             raise MissingExtraError(purpose, "open-clip") from error
         from open_clip.transform import PreprocessCfg, image_transform_v2
 
-        if folder is None and facts is not None:
+        facts = facts or facts_of(name)
+        if folder is None:
             revision = revision or facts.revision
         source = find_open_clip(name, folder, revision)
         self._device = pick_device(device)
@@ -100,9 +101,7 @@ class OpenClipEncoder(BaseEncoder):
         self._tokenize, files = _tokenizer(name, source)
         self._text_tower = TextTower(self._model)
         native = self._text_rows(["dimension"], "document", 1).shape[1]
-        trained = facts.matryoshka_dims if facts else ()
-        matryoshka = tuple(length for length in trained if length <= native)
-        dim = check_dim(dim, native, matryoshka, name)
+        dim, lengths = check_dim(dim, native, facts.matryoshka_dims, name)
         recipe = [_RECIPE, source.model, asdict(preprocess), dtype, dim]
         digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
         for path in (source.weights, *files, *_text_config(source)):
@@ -115,13 +114,13 @@ class OpenClipEncoder(BaseEncoder):
             fingerprint=digest.hexdigest(),
             backend="open-clip",
             dim=dim,
-            licence=facts.licence if facts else licence(source.folder),
+            licence=facts.licence or licence(source.folder),
             logit_scale=float(scale.detach().float().exp()),
             logit_bias=None if bias is None else float(bias.detach().float()),
             revision=revision,
             max_text_tokens=self._tokenize.context_length,
             image_size=size if isinstance(size, int) else max(size),
-            matryoshka_dims=matryoshka,
+            matryoshka_dims=lengths,
         )
 
     def _text_rows(self, texts: list[str], role: Role, batch_size: int) -> np.ndarray:  # noqa: ARG002

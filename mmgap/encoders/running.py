@@ -81,9 +81,9 @@ def in_batches(
 ) -> np.ndarray:
     """Return ``forward`` of all items (one at least), one row each, in the order given.
 
-    With ``length``, items of similar length share a batch, longest first, so that little is padded.
-    With ``max_tokens`` as well, this and not ``batch_size`` says when a batch is full: the number
-    of its items times the longest of their lengths. A batch that does not fit into memory is
+    With ``length``, items of similar length are in one batch, longest first, so that little is
+    padded. With ``max_tokens`` as well, this and not ``batch_size`` says when a batch is full: the
+    number of its items times the longest of their lengths. A batch that does not fit into memory is
     halved, and so are those after it, with a ``RuntimeWarning``.
 
     >>> in_batches(["a", "ccc", "bb"], lambda batch: np.array([[len(t)] for t in batch]),

@@ -20,25 +20,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmgap._compat import ensure_torchvision
-from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role, check_images, check_texts, rgb
-from mmgap.encoders.catalog import ModelFacts
+from mmgap.encoders.base import BaseEncoder, EncoderInfo, Role
+from mmgap.encoders.catalog import ModelFacts, facts_of
 from mmgap.encoders.files import (
     architectures,
+    find_checkpoint,
     fingerprint,
     licence,
     loading,
-    local_folder,
     read_json,
-    require_safetensors,
+    resize_by_pillow,
 )
-from mmgap.encoders.loading import check_trust
 from mmgap.encoders.running import in_batches, pick_device, pick_dtype, tokens_per_batch
 from mmgap.encoders.vectors import check_dim
 from mmgap.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Transformer
 
@@ -86,18 +84,14 @@ class SentenceTransformerEncoder(BaseEncoder):
         facts: ModelFacts | None = None,
         trust_remote_code: bool = False,
     ) -> None:
-        name = str(name)
-        is_local = folder is not None or Path(name).expanduser().is_dir()
-        check_trust(name, revision, trust=trust_remote_code, local=is_local)
-        if not is_local and revision is None and facts is not None:
-            revision = facts.revision
-        folder = local_folder(name, revision) if folder is None else Path(folder)
+        facts = facts or facts_of(name)
+        folder, revision = find_checkpoint(name, folder, revision, facts, trust=trust_remote_code)
         self._model = _load(
             name,
             folder,
             device=pick_device(device),
             dtype=dtype,
-            pooling="" if facts is None else facts.pooling,
+            pooling=facts.pooling,
             trust_remote_code=trust_remote_code,
         )
         first = self._model[0]
@@ -105,10 +99,9 @@ class SentenceTransformerEncoder(BaseEncoder):
         self._options = processing_options(self._model, self._recipe.max_tokens)
         native = self._text_rows(["dimension"], "document", 1).shape[1]
         vision = getattr(first.config, "vision_config", None)
-        image_size = getattr(vision, "image_size", None) or (facts and facts.image_size)
+        image_size = getattr(vision, "image_size", None) or facts.image_size
         self._image_tokens = image_tokens(vision)
-        lengths = tuple(sorted(d for d in (facts.matryoshka_dims if facts else ()) if d <= native))
-        dim = check_dim(dim, native, lengths, name)
+        dim, lengths = check_dim(dim, native, facts.matryoshka_dims, name)
         pooling = [getattr(module, "pooling_mode", "") for module in self._model]
         dtype = str(first.model.dtype)
         decides = (_RECIPE, dtype, dim, self._recipe, self._options, pooling)
@@ -117,7 +110,7 @@ class SentenceTransformerEncoder(BaseEncoder):
             fingerprint=fingerprint(folder, f"sentence-transformers {decides}", self._model),
             backend="sentence-transformers",
             dim=dim,
-            licence=licence(folder) if facts is None else facts.licence,
+            licence=facts.licence or licence(folder),
             logit_scale=_parameter(first.model, "logit_scale", np.exp),
             logit_bias=_parameter(first.model, "logit_bias", float),
             revision=revision,
@@ -126,37 +119,6 @@ class SentenceTransformerEncoder(BaseEncoder):
             modalities=_modalities(self._model),
             matryoshka_dims=lengths,
         )
-
-    def encode_fused(
-        self,
-        pairs: Sequence[tuple[str, Image.Image]],
-        *,
-        role: Role = "document",
-        batch_size: int = 64,
-        normalize: bool = True,
-    ) -> np.ndarray:
-        """Return one vector for each pair of text and image; the model sees the image first."""
-        remedy = "encode texts and images apart, and fuse the scores"
-        self._require("fused", "no text and image as one input", remedy)
-        texts = check_texts([text for text, _ in pairs])
-        check_images([image for _, image in pairs])
-        if not texts:
-            return self._finish([], normalize=normalize)
-        prompt = self._recipe.prompt(role) if self._recipe.system_prompt else None
-        side = self.info.image_size
-
-        def forward(batch: Sequence[int]) -> np.ndarray:
-            inputs = [
-                {
-                    "image": rgb(pairs[at][1], f"the image of pair {at}", side),
-                    "text": self._recipe.prepare(texts[at], role),
-                }
-                for at in batch
-            ]
-            return self._processed(inputs, prompt)
-
-        rows = in_batches(range(len(texts)), forward, batch_size=self._image_batch(batch_size))
-        return self._finish(rows, normalize=normalize)
 
     def _text_rows(self, texts: list[str], role: Role, batch_size: int) -> np.ndarray:
         prepared = [self._recipe.prepare(text, role) for text in texts]
@@ -260,7 +222,7 @@ class TextRecipe:
         return text if self.system_prompt else self.prompt(role) + text
 
 
-def text_recipe(model: SentenceTransformer, name: str, facts: ModelFacts | None) -> TextRecipe:
+def text_recipe(model: SentenceTransformer, name: str, facts: ModelFacts) -> TextRecipe:
     """Return how a model's texts are made ready.
 
     The catalogue's prompts win over the checkpoint's own; never are both put before a text.
@@ -271,7 +233,7 @@ def text_recipe(model: SentenceTransformer, name: str, facts: ModelFacts | None)
     query_prompt = own.get("query") or ""
     # sentence-transformers adds an empty "document", which must not hide a "passage" that is there.
     document_prompt = next(filter(None, map(own.get, ("document", "passage", "corpus"))), "")
-    if facts is not None and (facts.query_prompt or facts.document_prompt):
+    if facts.query_prompt or facts.document_prompt:
         query_prompt, document_prompt = facts.query_prompt, facts.document_prompt
     if model_type == "qwen3_vl":
         query_prompt, document_prompt = _instruction(query_prompt), _instruction(document_prompt)
@@ -293,7 +255,7 @@ def text_recipe(model: SentenceTransformer, name: str, facts: ModelFacts | None)
         lower_case=siglip2,
         pad_to=max_tokens if siglip else None,
         max_tokens=max_tokens,
-        layer_norm=facts is not None and facts.layer_norm,
+        layer_norm=facts.layer_norm,
         placeholders=tuple(
             word
             for kind in ("image", "video", "audio")
@@ -308,11 +270,11 @@ def _instruction(prompt: str) -> str:
     return prompt if unicodedata.category(prompt[-1]).startswith("P") else f"{prompt}."
 
 
-def _max_tokens(first: Transformer, facts: ModelFacts | None) -> int | None:
+def _max_tokens(first: Transformer, facts: ModelFacts) -> int | None:
     """Return the least of what tokenizer, positions and catalogue allow, or ``None``."""
     limits = [
         first.max_seq_length,
-        facts.max_text_tokens if facts is not None else None,
+        facts.max_text_tokens,
         QWEN_MAX_TOKENS if first.config.model_type == "qwen3_vl" else None,
     ]
     positions = getattr(first.config.get_text_config(), "max_position_embeddings", None)
@@ -338,41 +300,28 @@ class _TokenBatches:
     """The tokens of many texts, cut once, from which padded batches are taken."""
 
     def __init__(self, tokenizer: Any, texts: list[str], recipe: TextRecipe) -> None:
-        self._recipe = recipe
-        self._side = tokenizer.padding_side
-        self._fill = {
-            "input_ids": tokenizer.pad_token_id or 0,
-            "attention_mask": 0,
-            "token_type_ids": tokenizer.pad_token_type_id,
-        }
+        self._pad, self._pad_to = tokenizer.pad, recipe.pad_to
         cut = recipe.max_tokens is not None
-        tokens = tokenizer(
-            texts, truncation=cut, max_length=recipe.max_tokens, return_attention_mask=False
+        self._rows: dict[str, list[list[int]]] = dict(
+            tokenizer(
+                texts, truncation=cut, max_length=recipe.max_tokens, return_attention_mask=False
+            )
         )
-        self._rows: dict[str, list[list[int]]] = {
-            name: tokens[name] for name in self._fill if name in tokens
-        }
 
     def length(self, position: int) -> int:
         """Return how many tokens a text takes in a batch of its own."""
-        return self._recipe.pad_to or max(1, len(self._rows["input_ids"][position]))
+        return self._pad_to or max(1, len(self._rows["input_ids"][position]))
 
     def features(self, positions: Sequence[int]) -> dict[str, Any]:
         """Return some of the texts as the padded input of a model."""
-        import torch
-
-        width = max(self.length(position) for position in positions)
-        rows = {name: [of[position] for position in positions] for name, of in self._rows.items()}
-        if self._recipe.pad_to is None:
-            rows["attention_mask"] = [[1] * len(ids) for ids in rows["input_ids"]]
-        features: dict[str, Any] = {"modality": "text"}
-        for name, values in rows.items():
-            padded = np.full((len(values), width), self._fill[name], dtype=np.int64)
-            for line, row in zip(padded, values, strict=True):
-                start = width - len(row) if self._side == "left" else 0
-                line[start : start + len(row)] = row
-            features[name] = torch.from_numpy(padded)
-        return features
+        batch = self._pad(
+            {name: [rows[position] for position in positions] for name, rows in self._rows.items()},
+            padding="max_length",
+            max_length=max(map(self.length, positions)),
+            return_attention_mask=self._pad_to is None,
+            return_tensors="pt",
+        )
+        return {"modality": "text", **batch}
 
 
 def processing_options(model: SentenceTransformer, max_tokens: int | None) -> dict[str, Any]:
@@ -409,7 +358,7 @@ def _load(
 ) -> SentenceTransformer:
     """Load a checkpoint so that it gives its vectors before the last normalisation."""
     config = read_json(folder, "config.json")
-    _refuse(name, folder, config, trust_remote_code=trust_remote_code)
+    _refuse(name, config, trust_remote_code=trust_remote_code)
     kind = str(config.get("model_type"))
     dtype = pick_dtype(dtype, device, name=name, float16=kind not in _NO_FLOAT16)
     # Nomic's own code breaks in transformers 5, which has a class of its own for the text model.
@@ -429,7 +378,7 @@ def _load(
         raise EncoderError(msg) from error
 
 
-def _refuse(name: str, folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
+def _refuse(name: str, config: dict[str, Any], *, trust_remote_code: bool) -> None:
     """Raise for checkpoints that would give wrong vectors or run foreign code."""
     kind = str(config.get("model_type"))
     if kind == "nomic_bert" and (
@@ -459,7 +408,6 @@ def _refuse(name: str, folder: Path, config: dict[str, Any], *, trust_remote_cod
                 "trust_remote_code=True with the revision that you read"
             )
             raise EncoderError(msg)
-    require_safetensors(name, folder)
 
 
 def _from_folder(
@@ -497,11 +445,7 @@ def _from_folder(
             modules.append(Pooling(transformer.get_embedding_dimension(), mode))
         model = SentenceTransformer(modules=modules, device="cpu")
     if video:
-        from transformers import AutoImageProcessor
-
-        model[0].processor.image_processor = AutoImageProcessor.from_pretrained(
-            str(folder), backend="pil", local_files_only=True
-        )
+        resize_by_pillow(model[0].processor, folder)
     return model
 
 

@@ -242,18 +242,21 @@ def truncate(vectors: np.ndarray, dim: int | None, *, normalize: bool) -> np.nda
     return vectors / np.where(length == 0, 1, length)
 
 
-def check_dim(dim: int | None, native: int, matryoshka: tuple[int, ...], name: str) -> int:
-    """Return the length of the vectors a caller will get, or say which lengths there are.
+def check_dim(
+    dim: int | None, native: int, trained: tuple[int, ...], name: str
+) -> tuple[int, tuple[int, ...]]:
+    """Return the length of the vectors a caller will get, and the lengths that there are.
 
-    >>> check_dim(None, 768, (256, 768), "demo"), check_dim(256, 768, (256, 768), "demo")
-    (768, 256)
+    >>> check_dim(None, 768, (256, 768), "demo"), check_dim(256, 768, (256, 1024), "demo")
+    ((768, (256, 768)), (256, (256,)))
     >>> check_dim(100, 768, (256, 768), "demo")
     Traceback (most recent call last):
     mmgap.errors.EncoderError: demo cannot be cut to 100 dimensions; expected one of 256, 768
     """
-    allowed = {*matryoshka, native}
+    lengths = tuple(sorted(length for length in trained if length <= native))
+    allowed = {*lengths, native}
     if dim is None or dim in allowed:
-        return dim or native
+        return dim or native, lengths
     known = ", ".join(map(str, sorted(allowed)))
     msg = f"{name} cannot be cut to {dim} dimensions; expected one of {known}"
     raise EncoderError(msg)

@@ -5,7 +5,7 @@ Documents with equal scores have no order. Each measure is therefore given three
 Najork, ECIR 2008, Sec. 3), and its best and worst value over them. All lie in [0, 1]; larger is
 better. :class:`TieGroups` finds the groups; every measure rests on what a rank holds, given its
 group. The bounds are the two orders that sort each group by gain, best or worst first: no measure
-here falls when a document of larger gain changes places with one of smaller gain below it.
+here falls when a document of larger gain swaps ranks with one of smaller gain below it.
 
 All measures take
 
@@ -170,7 +170,7 @@ def recall(
 
     Below 1 by necessity where ``n_relevant`` exceeds ``k``.
 
-    Two documents share the first rank, one of them is the relevant one.
+    Two documents tie for the first rank; one of them is relevant.
 
     >>> recall(np.array([[0.5, 0.5]]), np.array([[1, 0]]), np.array([1]), k=1)
     OverTies(expected=array([0.5]), optimistic=array([1.]), pessimistic=array([0.]))
@@ -219,7 +219,7 @@ def mrr(
 ) -> OverTies:
     """Reciprocal rank of the first relevant document, 0 if there is none among the first k.
 
-    The relevant document shares the first two ranks.
+    The relevant document ties for the first two ranks.
 
     >>> mrr(np.array([[0.5, 0.5]]), np.array([[0, 1]]))
     OverTies(expected=array([0.75]), optimistic=array([1.]), pessimistic=array([0.5]))
@@ -372,25 +372,6 @@ def tied_at(scores: np.ndarray | TieGroups | Run, k: int, *, tolerance: float = 
     if k >= groups.shape[1]:
         return np.zeros(groups.shape[0], dtype=bool) | beyond
     return (~groups.starts[:, k] & ~groups.empty[:, k]) | beyond
-
-
-def decided_by_ties(scores: np.ndarray | Run, k: int = 10, *, tolerance: float = 0.0) -> float:
-    """Fraction of queries for which the set of the first k depends on the order of tied documents.
-
-    ``scores`` are fused scores of shape (n_query, n_doc) in any order, NaN where a document was not
-    retrieved.
-
-    Reciprocal ranks of two legs that share no document: both first documents are tied.
-
-    >>> decided_by_ties(np.array([[1 / 61, 1 / 62, 1 / 61, 1 / 62]]), k=1)
-    1.0
-    """
-    scores = np.asarray(scores.scores if isinstance(scores, Run) else scores, dtype=np.float64)
-    if scores.ndim != 2 or not len(scores):
-        msg = f"scores must have shape (n_query, n_doc) with at least one query; got {scores.shape}"
-        raise MmgapError(msg)
-    descending = -np.sort(np.where(np.isnan(scores), np.inf, -scores), axis=1)
-    return float(tied_at(descending, k, tolerance=tolerance).mean())
 
 
 def parse_measure(measure: str) -> tuple[str, int | None]:

@@ -10,7 +10,7 @@ take dictionaries, so no conversion is needed on the way out::
 :func:`as_run` and :func:`as_qrels` take their objects in; the four other functions are for files:
 TREC's columns, or ``.json`` as ``{query_id: {doc_id: value}}`` (ranx), either gzipped where the
 name ends in ``.gz``. Columns are split at tabs where a line has one, so that ids may hold blanks,
-else at ASCII blanks. What is wrong with a file is a MmgapError with its name and line.
+else at ASCII blanks. A faulty file raises an MmgapError with its name and line.
 """
 
 from __future__ import annotations

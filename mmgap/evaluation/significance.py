@@ -1,8 +1,8 @@
-"""How far a mean over queries could be from chance: intervals, tests, sizes of effects, one rule.
+"""How certain a mean over queries is: intervals, tests, effect sizes, and the one rule.
 
-What is compared is paired: both methods answer the same queries, and the values are their
-differences, of shape (n_query, ...), one column per comparison; columns share each random draw.
-MmgapError where there is no query or a value is not finite.
+Comparisons are paired: both methods run on the same queries, and the values are their
+differences, of shape (n_query, ...), one column per comparison; all columns use the same random
+draws. MmgapError where there is no query or a value is not finite.
 
 **The rule of this project**: a difference counts when its paired randomisation test, after Holm's
 correction over the comparisons shown together, is below .05 (:func:`differs`); the 95 % CI says how

@@ -199,8 +199,8 @@ def difference_table(
     - ``improved``, ``harmed``: fraction of queries whose value is larger, and smaller;
     - ``n``: number of queries.
 
-    The good run answers five queries of six that the bad one does not: of the 2^5 ways to exchange
-    the two runs, 2 make as large a difference.
+    The good run finds the relevant documents of five queries of six, the bad one does not: of the
+    2^5 ways to exchange the two runs, 2 make as large a difference.
 
     >>> queries, pool, scores = [*"uvwxyz"], ["d1", "d2"], np.tile([0.9, 0.1], (6, 1))
     >>> qrels = {query: {"d1": 1} for query in queries}

@@ -128,11 +128,11 @@ def rbc(*leg_scores: np.ndarray, phi: float = 0.8) -> np.ndarray:
 def borda(*leg_scores: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Borda count: the first of n documents gets n points, the last one 1.
 
-    n counts the documents that any leg has. Those that a leg did not return share the points that
-    it has left, the mean of 1 ... n - n_returned. Aslam and Montague, SIGIR 2001.
+    n counts the documents that any leg has. Documents that a leg did not return divide the points
+    that it has left, the mean of 1 ... n - n_returned. Aslam and Montague, SIGIR 2001.
 
     Three documents. The first leg gives 3 and 2 points and leaves 1, the second gives 3 and
-    leaves 2 + 1 to share.
+    leaves 2 + 1 to divide.
 
     >>> borda(np.array([[0.9, 0.1, np.nan]]), np.array([[np.nan, np.nan, 0.4]]))
     array([[4.5, 3.5, 4. ]])

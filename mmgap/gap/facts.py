@@ -113,7 +113,7 @@ def _hubs(ask: str) -> list[Measure]:
         ("antihub_rate", hubs.antihubs, "antihubs", "fraction of items in no list of the first 10",
          (0, 1), "more items are found by no query", _RADOVANOVIC, "radovanovic2010"),
         ("robin_hood", hubs.robin_hood, "Robin Hood", "Robin Hood index of the 10-occurrences",
-         (0, 1), "ranks in the result lists are shared less evenly",
+         (0, 1), "ranks in the result lists are distributed less evenly",
          _FELDBAUER, "feldbauer2018"),
     ]  # fmt: skip
     return [

@@ -1,6 +1,6 @@
 """The formulas of the gap, each a plain function of arrays.
 
-What all share: ``image`` and ``text`` have shape (n, dim), ``rows`` is one modality of that shape.
+In all of them ``image`` and ``text`` have shape (n, dim), ``rows`` is one modality of that shape.
 Rows are brought to unit length in float64 first and inputs stay as they are. Where a measure is one
 of *pairs*, row i of the images belongs to row i of the texts. What cannot be used (zero rows, NaN,
 other dimensions, too few rows) is an MmgapError that names it; NaN is returned where a measure has
@@ -122,7 +122,7 @@ def cosine_over_pairs(rows: np.ndarray, others: np.ndarray, weights: np.ndarray)
 def gaussian_over_pairs(
     rows: np.ndarray, others: np.ndarray, t: float, weights: np.ndarray
 ) -> np.ndarray:
-    """Weighted mean of ``exp(-t |rows[i] - others[j]|^2)`` over i != j; all draws share each block.
+    """Weighted mean of ``exp(-t |rows[i] - others[j]|^2)`` over i != j; draws use the same blocks.
 
     >>> gaussian_over_pairs(np.eye(2), np.eye(2), 1.0, np.ones((1, 2)))  # 2 apart, squared
     array([0.13533528])
@@ -802,7 +802,7 @@ def dimension_profile(image: np.ndarray, text: np.ndarray) -> DimensionProfile:
 def gap_fraction_top1(image: np.ndarray, text: np.ndarray) -> float:
     """Fraction of the squared gap along the dimension with the largest part, in [1 / dim, 1].
 
-    A gap that is mere chance also has a largest dimension: compare with the null level. Schrodi et
+    Random noise also has a largest dimension: compare with the null level. Schrodi et
     al. 2025, Sec. 4. The gap is (.4, -.8): .64 of .8.
 
     >>> round(gap_fraction_top1(np.array([[1.0, 0.0]]), np.array([[0.6, 0.8]])), 6)
@@ -843,7 +843,7 @@ def weighted_top(m: int) -> Callable[[np.ndarray, np.ndarray, np.ndarray], np.nd
 def pc1_angle(image: np.ndarray, text: np.ndarray) -> float:
     """Absolute cosine of the pool's first principal component with the gap vector, in [0, 1].
 
-    1 = the first axis of a PCA of both modalities is the gap. Means nothing where the first two
+    1 = the first axis of a PCA of both modalities is the gap. Meaningless where the first two
     components are equally large. CLIP ViT-B/16 on COCO: .99975. Liang et al. 2022, Sec. 2.
 
     >>> image = np.array([[1.0, 0.1], [1.0, -0.1]])
@@ -871,7 +871,7 @@ def gap_constancy(
 ) -> float:
     """Mean cosine between the gap vectors of random groups of ``size`` pairs, in [-1, 1].
 
-    1 = one direction whichever pairs are looked at, about 0 = a gap of chance; about L2M^2 /
+    1 = one direction whichever pairs are looked at, about 0 = a random gap; about L2M^2 /
     (L2M^2 + tr Cov(x - y) / size), so compare at equal size. Half the pairs where these are fewer
     than two groups. NaN where a group has no gap. Zhang et al. 2024, Sec. 3.
 

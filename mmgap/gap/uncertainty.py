@@ -55,7 +55,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class NullLevel:
-    """What the measure says where there is nothing.
+    """Value of the measure without a gap, or without pairing.
 
     ``kind`` is what was made random (labels, half labels, pairing, or halves of one modality);
     ``low`` and ``high`` are the 2.5 % and 97.5 % quantiles of the draws, ``n`` pairs or items a

@@ -1,4 +1,4 @@
-"""Embeddings of a corpus: made once, kept on disk, searched exactly.
+"""Embeddings of a corpus: computed once, stored on disk, searched exactly.
 
 ``embed`` turns a corpus into ``Vectors``: query vectors, and for each modality a ``Leg`` of
 document vectors. ``EmbeddingStore`` keeps what encoders gave, ``PairStore`` what rerankers gave,

@@ -63,8 +63,8 @@ class Vectors:
 
         A pair that ``corpus.left_out`` takes from one leg, while the document stays in another one,
         leaves a hole that only judged documents have: a merge that rewards missing scores would
-        find its answers in pure noise. So a leg with such a hole takes no part in any ranking, for
-        no query. Its scores, distributions and gap can still be read.
+        find its relevant documents in pure noise. So a leg with such a hole takes no part in any
+        ranking, for no query. Its scores, distributions and gap can still be read.
         """
         return tuple(name for name in self.filled_legs if name not in self.holes)
 

@@ -1,4 +1,4 @@
-"""What all mitigations share: the roles, how vectors come in, and how legs are scored.
+"""Base of all mitigations: the roles, how vectors come in, and how legs are scored.
 
 ``embeddings`` is a mapping of role to vectors of shape (n, dim): ``query``, ``text``, ``image``.
 All roles are of one model. Rows come to unit length in float64 first; nothing is modified. ``fit``

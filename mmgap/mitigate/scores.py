@@ -72,8 +72,9 @@ class CSLS(QueryBank):
     Conneau et al. take the neighbours of a document among all queries, those judged included; here
     they come from calibration. Those of a query are the documents passed (``uses_gallery``), leg by
     leg, one that is to be left out for it included. **So each leg loses the level of its own best
-    documents, whether one is relevant or not**: a leg without an answer is raised to the one that
-    has it. Within a leg the order is that of :class:`NNN` with alpha 1/2. ICLR 2018, Sec. 2.3.
+    documents, whether one is relevant or not**: a leg without a relevant document is raised to the
+    level of the one that has one. Within a leg the order is that of :class:`NNN` with alpha 1/2.
+    ICLR 2018, Sec. 2.3.
 
     1.2 - .8 - 1 and 1.6 - .8 - 0:
 

@@ -35,10 +35,10 @@ class MeanCentring(RoleMeans):
     """x -> (x - mean_role) / |x - mean_role|: GR-CLIP, I0T_post.
 
     **Closes the distance, but not the loss of merging**: merged .05, images alone .596. What two
-    captions of one kind share stays more than what a caption and its image share; scale the scores
-    of each leg afterwards, say by the normaliser ``reference z``. Fails where calibration data are
-    of other topics. I0T_post takes the means of the test data, which leaks; here they come from
-    ``fit``. Li et al., arXiv 2507.19054, 2025; An et al., ACL 2025.
+    captions have in common stays larger than what a caption and its image have in common; scale the
+    scores of each leg afterwards, say by the normaliser ``reference z``. Fails where calibration
+    data are of other topics. I0T_post takes the means of the test data, which leaks; here they come
+    from ``fit``. Li et al., arXiv 2507.19054, 2025; An et al., ACL 2025.
 
     >>> text, image = np.array([[0.6, 0.8], [0.6, -0.8]]), np.array([[0.8, 0.6], [-0.8, 0.6]])
     >>> fitted = MeanCentring().fit({"text": text, "image": image})

@@ -113,11 +113,13 @@ def curves(
                 axes.axvline(where, color=QUIET_COLOUR, linestyle=":", marker="none", zorder=0)
             axes.grid(axis="y")
             axes.margins(x=0.05, y=0.12)
-            if factor * table[name].min() >= 0 and not label.endswith("(log)"):
-                axes.set_ylim(bottom=0)
         if level is not None:
             value = factor * float(part[level].iloc[0])
             grid[-1, column].axhline(value, color=QUIET_COLOUR, linestyle=":", marker="none")
+    for row, (name, label) in zip(grid, rows.items(), strict=True):
+        if table[name].min() >= 0 and not label.endswith("(log)"):
+            for axes in row:  # when all is drawn: a limit fixes the axes that share it
+                axes.set_ylim(bottom=0)
     _x_axis(grid[-1], settings, steps, len(parts))
     for axes, label in zip(grid[:, 0], rows.values(), strict=True):
         axes.set_ylabel(wrap(label, 1.5 * scale(), font_size()), parse_math=False)

@@ -261,6 +261,7 @@ def loss_parts(
     for axes, part in zip(grid.axes, parts.values(), strict=True):
         for at, name in enumerate(names):
             _draw_parts(axes, at, part[part[rows] == name].set_index("cause"))
+        axes.use_sticky_edges = False  # stacked bars must not end at the panel's edge
         axes.axvline(0, color=QUIET_COLOUR, linewidth=1.0, **PLAIN)
         rows_only(axes)
     row_labels(grid.axes[0], names, spare=0.6)

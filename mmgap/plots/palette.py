@@ -30,7 +30,7 @@ TEXT = Mark("#D55E00", "^", "--", "////")
 """The text leg, everywhere."""
 
 NEUTRAL = Mark("#444444", "s")
-"""Whatever belongs to neither leg."""
+"""Anything that belongs to neither leg."""
 
 RELEVANT = Mark("#1B7F3B", "D")
 """Judged relevant; images get a tick besides."""

@@ -1,4 +1,4 @@
-"""What figures share: checked tables, panels in a grid or on the caller's axes, legends.
+"""Common parts of figures: checked tables, panels in a grid or on the caller's axes, legends.
 
 Every figure function takes tidy tables with values in [0, 1] and returns a Figure. ``panels=``
 names the column whose values get a panel each. ``ax=`` draws a figure of one panel on the caller's
@@ -25,7 +25,7 @@ LABEL_WIDTH = 1.9
 """Inches that the name of a row may take before it is broken into lines."""
 
 PLAIN: dict[str, Any] = {"linestyle": "-", "marker": "none"}
-"""A line that is nothing but a line."""
+"""A plain line."""
 
 
 def check_table(table: pd.DataFrame, needed: Iterable[str], keys: Sequence[str] = ()) -> None:
@@ -154,7 +154,7 @@ def rows_only(axes: Axes) -> None:
 
 
 def note(axes: Axes, text: str, where: tuple[float, float] = (0, 1), **look: Any) -> None:
-    """Write a quiet note at a place of the panel, by default above its upper left corner."""
+    """Write a small note on the panel, by default above its upper left corner."""
     look = {"xytext": (0, 4), "textcoords": "offset points", "va": "bottom", **look}
     axes.annotate(
         text, where, xycoords="axes fraction", fontsize=small(), color=QUIET_COLOUR, **look

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 LEADER_COLOUR = "#222222"
 """Line from an image to its point."""
 
+THUMBNAIL = 0.34
+"""Side of a thumbnail in inches."""
+
 Method = Literal["umap", "pca"]
 
 
@@ -104,7 +107,6 @@ def shared_space(
     projection: Projection | Mapping[str, Projection],
     *,
     thumbnails: Mapping[int, Image.Image] | None = None,
-    thumbnail_size: float = 0.34,
     n_lines: int = 100,
     height: float | None = None,
     seed: int = 0,
@@ -114,8 +116,8 @@ def shared_space(
 
     A mapping gives one panel per entry, two in a row, or three if there are five or more; panels
     of principal components have one scale. ``thumbnails`` maps document positions to images to show
-    beside their points, ``thumbnail_size`` inches, about 12 at most. ``n_lines`` documents, sampled
-    at random, get a line; those with a thumbnail always do.
+    beside their points, about 12 at most. ``n_lines`` documents, sampled at random, get a line;
+    those with a thumbnail always do.
     """
     panels = projection if isinstance(projection, Mapping) else {"": projection}
     columns = 1 if len(panels) == 1 else 2 if len(panels) < 5 else 3
@@ -135,7 +137,7 @@ def shared_space(
     if thumbnails:
         grid.figure.draw_without_rendering()  # settles the layout, which places are measured in
         for axes, panel in zip(grid.axes, panels.values(), strict=True):
-            _place_thumbnails(axes, panel, thumbnails, thumbnail_size)
+            _place_thumbnails(axes, panel, thumbnails)
     return grid.figure
 
 
@@ -222,13 +224,11 @@ def draw_space(
         axes.set_aspect("equal")
 
 
-def _place_thumbnails(
-    axes: Axes, panel: Projection, thumbnails: Mapping[int, Image.Image], size: float
-) -> None:
+def _place_thumbnails(axes: Axes, panel: Projection, thumbnails: Mapping[int, Image.Image]) -> None:
     """Put each thumbnail near its point: never on another one, rarely on points."""
     row_of = {int(position): row for row, position in enumerate(panel.image_positions)}
     rows = {at: row_of[at] for at in thumbnails if at in row_of}
-    side = (size + 0.06) * axes.figure.dpi
+    side = (THUMBNAIL + 0.06) * axes.figure.dpi
     points = axes.transData.transform(np.concatenate([panel.text, panel.image]))
     anchors = axes.transData.transform(panel.image)
     extents = np.array(axes.get_window_extent().extents)
@@ -245,7 +245,7 @@ def _place_thumbnails(
         thumbnail = thumbnails[at].convert("RGB")
         thumbnail.thumbnail((96, 96))
         artist = AnnotationBbox(
-            OffsetImage(np.asarray(thumbnail), zoom=size * 72 / max(thumbnail.size)),
+            OffsetImage(np.asarray(thumbnail), zoom=THUMBNAIL * 72 / max(thumbnail.size)),
             tuple(middle),
             pad=0.1,
             bboxprops={"edgecolor": LEADER_COLOUR, "linewidth": 0.8},

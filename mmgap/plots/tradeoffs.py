@@ -170,7 +170,6 @@ def two_directions(
     ceiling: str | None = None,
     marks: Mapping[str, Mark] | None = None,
     columns: int = 3,
-    curve_label: str = "a constant added to all image scores",
     measure: str = "recall@10",
     ax: Axes | None = None,
 ) -> Figure:
@@ -203,7 +202,9 @@ def two_directions(
     grid.label(f"{measure} in %, a text is relevant", f"{measure} in %, an image is relevant")
     handles = [handle(n, mark, ms=size[n], linestyle="none") for n, mark in looks.items()]
     if curve is not None:
-        handles.append(handle(curve_label, Mark(QUIET_COLOUR, "none"), lw=1.2))
+        handles.append(
+            handle("a constant added to all image scores", Mark(QUIET_COLOUR, "none"), lw=1.2)
+        )
     grid.legend(handles)
     return grid.figure
 
@@ -218,7 +219,7 @@ def closing_arrows(
     ylabel: str = "recall@10 lost by the merge, in points",
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw an arrow from before to after: to the left is closer, down is less lost.
+    """Draw an arrow from before to after: further left = closer, further down = less lost.
 
     ``table`` has ``setting``, ``step`` ("before", "after"), ``distance``, ``value``, ``ci_low``,
     ``ci_high`` and the column ``panels``. Hollow: before; filled: after.

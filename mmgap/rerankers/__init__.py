@@ -9,13 +9,6 @@ from mmgap.rerankers.base import Content, Pair, Reranker, RerankerInfo
 
 __all__ = ["Content", "Pair", "Reranker", "RerankerInfo", "load_reranker"]
 
-_BACKENDS = {
-    "mini": "mmgap.rerankers.mini:MiniReranker",
-    "cross-encoder": "mmgap.rerankers.cross_encoder:CrossEncoderReranker",
-    "jina-m0": "mmgap.rerankers.jina_m0:JinaM0Reranker",
-    "api": "mmgap.rerankers.api:ApiReranker",
-}
-
 
 def load_reranker(name: str, **options: Any) -> Reranker:
     """Load a reranker by name.
@@ -51,7 +44,7 @@ def load_reranker(name: str, **options: Any) -> Reranker:
     """
     from mmgap.encoders.loading import load_model
 
-    return load_model(name, "reranker", _BACKENDS, _backend_of_unknown, options)
+    return load_model(name, "reranker", _backend_of_unknown, options)
 
 
 def _backend_of_unknown(model_id: str, folder: Path | None) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from mmgap.encoders.api import ApiClient, ApiLimits, as_base64, provider_of
-from mmgap.encoders.catalog import ModelFacts, find_model
+from mmgap.encoders.catalog import find_model
 from mmgap.errors import EncoderError
 from mmgap.rerankers.base import Content, Pair, RerankerInfo, check_pairs
 
@@ -32,21 +31,10 @@ class ApiReranker:
 
     info: RerankerInfo
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        facts: ModelFacts | None = None,
-        base_url: str | None = None,
-        limits: ApiLimits | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        facts = facts or find_model(name)
+    def __init__(self, name: str, *, limits: ApiLimits | None = None) -> None:
+        facts = find_model(name)
         self._model = name.removeprefix("api:")
-        self.client = ApiClient(
-            provider_of(self._model), base_url=base_url, limits=limits, clock=clock, sleep=sleep
-        )
+        self.client = ApiClient(provider_of(self._model), limits)
         recipe = [_RECIPE, self.client.base_url, self._model]
         self.info = RerankerInfo(
             id=name,
@@ -64,8 +52,8 @@ class ApiReranker:
     def score(self, pairs: Sequence[Pair], *, batch_size: int = 64) -> np.ndarray:
         """Return one score for each pair; all or, if the budget does not allow it, nothing is sent.
 
-        Neighbouring pairs with the same query share a request, up to ``batch_size`` of them: order
-        the pairs by query.
+        Neighbouring pairs with the same query go in one request, up to ``batch_size`` of them:
+        order the pairs by query.
         """
         pairs = check_pairs(pairs, self.info)
         requests: list[list[Pair]] = []

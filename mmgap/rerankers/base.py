@@ -12,15 +12,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from mmgap.encoders.base import check_texts, rgb
-from mmgap.encoders.files import local_folder, require_safetensors
+from mmgap.encoders.running import in_batches
 from mmgap.errors import EncoderError, MissingExtraError
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
 
@@ -170,18 +170,7 @@ def check_pairs(pairs: Sequence[Pair], info: RerankerInfo) -> list[Pair]:
     return checked
 
 
-def find_folder(name: str, folder: Path | None, revision: str | None) -> Path:
-    """Return the folder with a reranker's files, downloaded if it must be; pickles are refused."""
-    if folder is None:
-        folder = local_folder(name, revision)
-    elif not Path(folder).is_dir():
-        msg = f"{folder} is no folder; expected the one with the files of {name!r}"
-        raise EncoderError(msg)
-    require_safetensors(name, Path(folder))
-    return Path(folder)
-
-
-# --- prompts of vision-language rerankers ---------------------------------------------------------
+# --- models that are run here, vision-language models above all ----------------------------------
 
 VLM_PAIRS = ("text-text", "text-image", "text-fused", "image-text", "image-image")
 
@@ -209,7 +198,53 @@ def shown_text(text: str, limit: int, tokenizer: Any) -> str:
     return text if len(tokens) <= limit else tokenizer.decode(tokens[: max(limit, 0)])
 
 
-def check_aspects(pairs: Sequence[Pair]) -> None:
+class ModelReranker:
+    """A model that is run here: pairs of like length share a batch, logits become scores at last.
+
+    A backend sets ``info`` and the class' facts, and gives ``_logits``.
+    """
+
+    info: RerankerInfo
+    _token_side: int
+    """Side of the square of pixels that is one token."""
+    _max_pixels: int
+    """An image is shrunk to that many."""
+    _offset: float | None = 0.0
+    """Taken from a logit before the sigmoid; ``None`` makes the logit itself the score."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.info.id!r})"
+
+    def score(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:
+        """Return one float32 score for each pair, of the kinds in ``info.modalities``."""
+        from scipy.special import expit
+
+        logits = self.logits(pairs, batch_size=batch_size)
+        return logits if self._offset is None else expit(logits - np.float32(self._offset))
+
+    def logits(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:
+        """Return what the model gives; no ties, where a sigmoid runs into 0 or 1."""
+        pairs = check_pairs(pairs, self.info)
+        if not pairs:
+            return np.empty(0, dtype=np.float32)
+        _check_aspects(pairs)
+        return in_batches(pairs, self._logits, batch_size=batch_size, length=self._length)
+
+    def _logits(self, pairs: Sequence[Pair]) -> np.ndarray:
+        raise NotImplementedError
+
+    def _length(self, pair: Pair) -> int:
+        """Guess how many tokens a pair has, well enough to put pairs of like length together."""
+        tokens = 0.0
+        for side in pair:
+            tokens += len(side.text or "") / 4
+            if side.image is not None:
+                pixels = min(side.image.width * side.image.height, self._max_pixels)
+                tokens += pixels / self._token_side**2
+        return int(tokens)
+
+
+def _check_aspects(pairs: Sequence[Pair]) -> None:
     """Raise if the model's image processor would refuse an image."""
     for at, pair in enumerate(pairs):
         for image in (pair.query.image, pair.document.image):
@@ -220,13 +255,3 @@ def check_aspects(pairs: Sequence[Pair]) -> None:
                     f"{MAX_ASPECT_RATIO} times as long as wide. Crop it, or leave the pair out"
                 )
                 raise EncoderError(msg)
-
-
-def estimated_length(pair: Pair, pixels_per_token: int, max_pixels: int) -> int:
-    """Guess how many tokens a pair has, well enough to put pairs of similar length together."""
-    tokens = 0.0
-    for side in pair:
-        tokens += len(side.text or "") / 4
-        if side.image is not None:
-            tokens += min(side.image.width * side.image.height, max_pixels) / pixels_per_token
-    return int(tokens)

@@ -16,21 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.files import fingerprint, licence, loading
-from mmgap.encoders.loading import check_trust
-from mmgap.encoders.running import in_batches, pick_device, pick_dtype
+from mmgap.encoders.catalog import ModelFacts, facts_of
+from mmgap.encoders.files import find_checkpoint, fingerprint, licence, loading, resize_by_pillow
+from mmgap.encoders.running import pick_device, pick_dtype
 from mmgap.errors import EncoderError
 from mmgap.rerankers.base import (
     IMAGE_PLACEHOLDER,
     VLM_PAIRS,
     Content,
+    ModelReranker,
     Pair,
     RerankerInfo,
-    check_aspects,
-    check_pairs,
-    estimated_length,
-    find_folder,
     require_torchvision,
     shown_text,
 )
@@ -72,7 +68,7 @@ _MAX_IMAGE_TOKENS = 1280 + 2
 _RECIPE = "1"  # raise when this file changes what a score is, so that cached ones are made again
 
 
-class CrossEncoderReranker:
+class CrossEncoderReranker(ModelReranker):
     """A cross-encoder: the model reads query and document together and gives one number.
 
     ``name``, ``folder``, ``revision``, ``device``, ``dtype`` and ``trust_remote_code`` are those of
@@ -84,7 +80,7 @@ class CrossEncoderReranker:
     whichever is less, and 8192 for Qwen3-VL, which is told the task by ``instruction``.
     """
 
-    info: RerankerInfo
+    _token_side, _max_pixels = 32, _MAX_PIXELS
 
     def __init__(
         self,
@@ -103,11 +99,8 @@ class CrossEncoderReranker:
         if activation not in {"sigmoid", "identity", None}:
             msg = f"activation is {activation!r}; expected 'sigmoid', 'identity' or None"
             raise EncoderError(msg)
-        if revision is None and facts is not None:
-            revision = facts.revision
-        is_local = folder is not None or Path(name).is_dir()
-        check_trust(name, revision, trust=trust_remote_code, local=is_local)
-        folder = find_folder(name, folder, revision)
+        facts = facts or facts_of(name)
+        folder, revision = find_checkpoint(name, folder, revision, facts, trust=trust_remote_code)
         device = pick_device(device)
         dtype = pick_dtype(dtype, device, name=name)
         with loading(name, folder):
@@ -126,7 +119,7 @@ class CrossEncoderReranker:
                     raise EncoderError(msg)
             else:
                 self._model = _load_text(folder, device, dtype, trust_remote_code=trust_remote_code)
-                max_length = max_length or (None if facts is None else facts.max_text_tokens)
+                max_length = max_length or facts.max_text_tokens
                 # More than the checkpoint has positions for would make it crash.
                 self._max_length = min(
                     self._model.max_seq_length, max_length or self._model.max_seq_length
@@ -139,7 +132,8 @@ class CrossEncoderReranker:
                 )
                 raise EncoderError(msg)
             _score_in_float32(self._model)
-            self._activation = activation or _saved_activation(self._model)
+            activation = activation or _saved_activation(self._model)
+            self._offset = None if activation == "identity" else 0.0
             # A chat template that loses the query, say, is found out now and not after an hour.
             self._logits([Pair(Content("query"), Content("document"))])
         logit = "logit of yes - logit of no" if self._is_qwen3_vl else "logit"
@@ -147,40 +141,19 @@ class CrossEncoderReranker:
             id=name,
             fingerprint=fingerprint(
                 folder,
-                f"cross-encoder recipe {_RECIPE} {dtype} {self._activation} {self._max_length} "
+                f"cross-encoder recipe {_RECIPE} {dtype} {activation} {self._max_length} "
                 f"{instruction if self._is_qwen3_vl else ''}",
                 None if self._is_qwen3_vl else self._model,
             ),
             backend="cross-encoder",
             score=f"sigmoid({logit}), in [0, 1]"
-            if self._activation == "sigmoid"
+            if activation == "sigmoid"
             else f"{logit}, unbounded",
             modalities=VLM_PAIRS if self._is_qwen3_vl else ("text-text",),
-            licence=licence(folder) if facts is None else facts.licence,
+            licence=facts.licence or licence(folder),
             revision=revision,
             max_text_tokens=self._max_length,
         )
-
-    def __repr__(self) -> str:
-        return f"CrossEncoderReranker({self.info.id!r}, score={self.info.score!r})"
-
-    def score(self, pairs: Sequence[Pair], *, batch_size: int = 8) -> np.ndarray:
-        """Return one float32 score for each pair, of the kinds in ``info.modalities``."""
-        pairs = check_pairs(pairs, self.info)
-        check_aspects(pairs)
-        if not pairs:
-            return np.empty(0, dtype=np.float32)
-        logits = in_batches(
-            pairs,
-            self._logits,
-            batch_size=batch_size,
-            length=lambda pair: estimated_length(pair, 32**2, _MAX_PIXELS),
-        )
-        if self._activation == "identity":
-            return logits
-        from scipy.special import expit
-
-        return expit(logits)
 
     def _logits(self, pairs: Sequence[Pair]) -> np.ndarray:
         from torch import nn
@@ -254,7 +227,6 @@ def _load_qwen3_vl(folder: Path, device: str, dtype: str, instruction: str) -> C
     from sentence_transformers import CrossEncoder
     from sentence_transformers.base.modules import Transformer
     from sentence_transformers.cross_encoder.modules import LogitScore
-    from transformers import AutoImageProcessor
 
     local = {"local_files_only": True, "trust_remote_code": False}
     transformer = Transformer(
@@ -269,14 +241,8 @@ def _load_qwen3_vl(folder: Path, device: str, dtype: str, instruction: str) -> C
         # The texts are cut before they come here; cutting the prompt would cut off its end.
         processing_kwargs={"text": {"truncation": False}},
     )
-    # Pillow gives the same pixels on every machine; AutoProcessor cannot be asked for it, as there
-    # is no video processor of that kind.
-    transformer.processor.image_processor = AutoImageProcessor.from_pretrained(
-        folder,
-        backend="pil",
-        size={"shortest_edge": _MIN_PIXELS, "longest_edge": _MAX_PIXELS},
-        **local,
-    )
+    size = {"shortest_edge": _MIN_PIXELS, "longest_edge": _MAX_PIXELS}
+    resize_by_pillow(transformer.processor, folder, size=size)
     yes, no = (transformer.tokenizer.get_vocab().get(answer) for answer in ("yes", "no"))
     if yes is None or no is None:
         msg = (

@@ -17,20 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmgap.encoders.catalog import ModelFacts
-from mmgap.encoders.files import fingerprint, licence, loading
-from mmgap.encoders.running import in_batches, pick_device, pick_dtype
+from mmgap.encoders.catalog import ModelFacts, facts_of
+from mmgap.encoders.files import find_checkpoint, fingerprint, licence, loading, resize_by_pillow
+from mmgap.encoders.running import pick_device, pick_dtype
 from mmgap.errors import EncoderError
 from mmgap.rerankers.base import (
     IMAGE_PLACEHOLDER,
     VLM_PAIRS,
     Content,
+    ModelReranker,
     Pair,
     RerankerInfo,
-    check_aspects,
-    check_pairs,
-    estimated_length,
-    find_folder,
     require_torchvision,
     shown_text,
 )
@@ -57,7 +54,7 @@ _RECIPE = "1"  # raise when this file changes what a score is, so that cached on
 _HEAD = ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias")
 
 
-class JinaM0Reranker:
+class JinaM0Reranker(ModelReranker):
     """Qwen2-VL reads document and query, a small network scores what it saw.
 
     The score is ``sigmoid(logit - 2.65)`` of the state of a token (number 100) that is appended to
@@ -66,7 +63,7 @@ class JinaM0Reranker:
     for each image.
     """
 
-    info: RerankerInfo
+    _token_side, _max_pixels, _offset = 28, MAX_PIXELS, LOGIT_OFFSET
 
     def __init__(
         self,
@@ -87,10 +84,9 @@ class JinaM0Reranker:
                 "leave room for the document's text"
             )
             raise EncoderError(msg)
-        if revision is None and facts is not None:
-            revision = facts.revision
+        facts = facts or facts_of(name)
         require_torchvision(name)
-        folder = find_folder(name, folder, revision)
+        folder, revision = find_checkpoint(name, folder, revision, facts)
         self._device = pick_device(device)
         dtype = pick_dtype(dtype, self._device, name=name)
         self._max_query_length = max_query_length
@@ -106,36 +102,10 @@ class JinaM0Reranker:
             backend="jina-m0",
             score=f"sigmoid(logit - {LOGIT_OFFSET}), in [0, 1]",
             modalities=VLM_PAIRS,
-            licence=licence(folder) if facts is None else facts.licence,
+            licence=facts.licence or licence(folder),
             revision=revision,
             max_text_tokens=max_length,
         )
-
-    def __repr__(self) -> str:
-        return f"JinaM0Reranker({self.info.id!r})"
-
-    def score(
-        self, pairs: Sequence[Pair], *, batch_size: int = 8, normalize: bool = True
-    ) -> np.ndarray:
-        """Return one float32 score for each pair; ``normalize=False`` returns the logits.
-
-        Logits have no ties where the sigmoid runs into 0 or 1. Both order pairs alike.
-        """
-        pairs = check_pairs(pairs, self.info)
-        check_aspects(pairs)
-        if not pairs:
-            return np.empty(0, dtype=np.float32)
-        logits = in_batches(
-            pairs,
-            self._logits,
-            batch_size=batch_size,
-            length=lambda pair: estimated_length(pair, 28**2, MAX_PIXELS),
-        )
-        if not normalize:
-            return logits
-        from scipy.special import expit
-
-        return expit(logits - np.float32(LOGIT_OFFSET))
 
     def _logits(self, pairs: Sequence[Pair]) -> np.ndarray:
         import torch
@@ -190,19 +160,13 @@ def _images(pair: Pair) -> list[Image.Image]:
 
 
 def _load(folder: Path, device: str, dtype: str) -> tuple[Any, Any]:
-    from transformers import AutoImageProcessor, AutoProcessor, Qwen2VLForConditionalGeneration
+    from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
     from transformers.utils import logging
 
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     processor = AutoProcessor.from_pretrained(folder, **local)
-    # Pillow gives the same pixels on every machine. AutoProcessor cannot be asked for it: it would
-    # want a video processor of that kind, and there is none.
-    processor.image_processor = AutoImageProcessor.from_pretrained(
-        folder,
-        backend="pil",
-        size={"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS},
-        **local,
-    )
+    size = {"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS}
+    resize_by_pillow(processor, folder, size=size)
     processor.tokenizer.padding_side = "left"  # the score is read from the last token
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that score.* is no part of the backbone is news to nobody

@@ -25,7 +25,6 @@ from torch import nn
 from torch.nn import functional
 
 from mmgap import paths
-from mmgap.encoders.catalog import ModelFacts
 from mmgap.encoders.files import one_error, sha256
 from mmgap.encoders.mini import (
     MAX_TEXT_TOKENS,
@@ -77,7 +76,6 @@ class MiniReranker:
         name: str = "mini-reranker",
         *,
         folder: Path | None = None,
-        facts: ModelFacts | None = None,
     ) -> None:
         folder = folder or paths.data_dir() / "models" / "mini-reranker"
         config = _read_config(folder)
@@ -94,7 +92,7 @@ class MiniReranker:
             backend="mini",
             score="logit, unbounded",
             modalities=_PAIRS,
-            licence="Apache-2.0" if facts is None else facts.licence,
+            licence="Apache-2.0",
             max_text_tokens=MAX_TEXT_TOKENS,
         )
 
@@ -142,7 +140,7 @@ class MiniReranker:
     ) -> tuple[dict[bytes, _Part], dict[int, bytes]]:
         """Return parts by the hash of their pixels, and that hash by the image's identity."""
         squares: dict[bytes, np.ndarray] = {}
-        key_of: dict[int, bytes] = {}  # pairs mostly share the object, so each is looked at once
+        key_of: dict[int, bytes] = {}  # pairs often hold one object, so each is looked at once
         for image in images:
             if id(image) not in key_of:
                 square = square_array([image], SIDE)

@@ -24,7 +24,7 @@ _TIED = 1e-12  # scores closer than this have no order: rounding decides it
 
 @dataclass(frozen=True)
 class MergeLoss:
-    """What the queries that one modality answers lose when both are merged by raw score.
+    """Recall lost by merging raw scores, over the queries for which one modality is relevant.
 
     ``leg`` is the modality whose documents are relevant. Arrays have one value a query: ``ceiling``
     is recall@k in that modality's list alone, ``recall`` that of the merged list after the named
@@ -129,7 +129,7 @@ def decompose_merge_loss(
 
     Arrays as in :mod:`mmgap.scores.distributions`; the reference scores are those of calibration
     queries with the same documents. All that is removed is estimated from them, without judgments,
-    never from the queries that are judged. One :class:`MergeLoss` for each modality that answers
+    never from the queries that are judged. One :class:`MergeLoss` for each relevant modality
     queries; relevant documents of the other one are left out of the merged list. With mean m and
     standard deviation s of a modality's reference scores:
 

@@ -114,7 +114,7 @@ def score_distributions(
 def overlap(
     text_scores: np.ndarray, image_scores: np.ndarray, *, bins: int | np.ndarray = 100
 ) -> float:
-    """Area that the histograms of two samples share: sum over bins of the smaller fraction.
+    """Overlap of the histograms of two samples: sum over bins of the smaller fraction.
 
     In [0, 1]; larger = more alike. Wide bins raise it, small samples lower it: compare at equal
     bins and sizes. Inman and Bradley, Communications in Statistics 1989.
@@ -219,10 +219,10 @@ def rank_inflation(
 ) -> dict[str, RankInflation]:
     """Rank of the best relevant text, and image, with and without the other modality.
 
-    Relevant documents of the other modality are left out of the merged list: they answer the query
-    too. Among equal scores the rank is the expected one over all orders: m relevant and t other
-    documents put the first relevant one at 1 + t / (m + 1). Grows with the pool; says little where
-    the document is far down in its own list already.
+    Relevant documents of the other modality are left out of the merged list: they are relevant to
+    the query too. Among equal scores the rank is the expected one over all orders: m relevant and t
+    other documents put the first relevant one at 1 + t / (m + 1). Grows with the pool; says little
+    where the document is far down in its own list already.
 
     >>> text, image = np.array([[0.8, 0.7, 0.1]]), np.array([[0.3, 0.4]])
     >>> found = rank_inflation(text, image, image_relevant=np.array([[True, False]]))["image"]
@@ -257,12 +257,12 @@ def wrong_modality(
     text_relevant: np.ndarray | None = None,
     image_relevant: np.ndarray | None = None,
 ) -> dict[str, FirstHit]:
-    """Probability that the first hit of the merged list is of a modality that does not answer.
+    """Probability that the first hit of the merged list is of the wrong modality.
 
-    ``image`` judges the queries that an image answers: a first hit that is a non-relevant text is
-    of the wrong modality (relevant ones are left out). Documents that share the first rank are each
-    first with equal probability. UniIR's type-1 error where one modality answers (Wei et al., ECCV
-    2024).
+    ``image`` judges the queries for which an image is relevant: a first hit that is a non-relevant
+    text is of the wrong modality (relevant ones are left out). Documents tied for the first rank
+    are each first with equal probability. UniIR's type-1 error where one modality is relevant (Wei
+    et al., ECCV 2024).
 
     >>> text, image = np.array([[0.5, 0.1]]), np.array([[0.5, 0.5]])
     >>> found = wrong_modality(text, image, image_relevant=np.array([[True, False]]))["image"]

@@ -30,7 +30,7 @@ REFERENCES = ("query", "calibration")
 
 
 class ScoreEstimator(TransformerMixin, BaseEstimator):
-    """What normalisers and calibrators share: which matrices they take."""
+    """Base of normalisers and calibrators: which matrices they take."""
 
     def _validated(self, X: np.ndarray, *, reset: bool) -> np.ndarray:
         checks: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}

@@ -3,8 +3,8 @@
 Probabilities in [0, 1], NaN leaving a pair out, and relevance of the same shape, bools or grades of
 which 1 and more are relevant. Bins are of equal width over [0, 1] (``strategy="uniform"``) or of
 equally many pairs ("quantile"); where most probabilities are small, equal width puts nearly all
-pairs into the first bin and hides the rest. Equal probabilities always share a bin. Pairs count as
-independent, though those of one query are not. No pair, values outside [0, 1] and shapes that
+pairs into the first bin and hides the rest. Equal probabilities are always in one bin. Pairs count
+as independent, though those of one query are not. No pair, values outside [0, 1] and shapes that
 disagree raise :class:`~mmgap.errors.MmgapError`.
 """
 
@@ -30,7 +30,7 @@ STRATEGIES = ("uniform", "quantile")
 
 @dataclass(frozen=True)
 class CalibrationError:
-    """Expected calibration error, and ``null``: what chance alone makes of it with n pairs."""
+    """Expected calibration error, and ``null``: its value under perfect calibration."""
 
     ece: float
     null: float

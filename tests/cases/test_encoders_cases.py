@@ -265,11 +265,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Pat
     root = tmp_path_factory.mktemp("models")
     for name in ("mini-clip", "mini-reranker"):
         shutil.copytree(paths.data_dir() / "models" / name, root / name)
-    tiny_onnx.write_clip(root / "onnx")
+    tiny_onnx.write_jina_v1(root / "onnx")
     return {
         "mini encoder": (f"mini-clip@{root}", root / "mini-clip"),
         "mini reranker": (f"mini-reranker@{root / 'mini-reranker'}", root / "mini-reranker"),
-        "onnx": (str(root / "onnx"), root / "onnx"),
+        "onnx": (f"jinaai/jina-clip-v1@{root / 'onnx'}", root / "onnx"),
     }
 
 
@@ -294,16 +294,17 @@ def test_external_data_of_a_graph_counts_wherever_it_lies(tmp_path: Path) -> Non
     import onnx
     import tiny_onnx
 
-    tiny_onnx.write_clip(tmp_path / "clip")
+    tiny_onnx.write_jina_v1(tmp_path / "clip")
+    name = f"jinaai/jina-clip-v1@{tmp_path / 'clip'}"
     graph = tmp_path / "clip" / "onnx" / "text_model.onnx"
     model = onnx.load(graph)
     (graph.parent / "data").mkdir()
     onnx.save(model, graph, save_as_external_data=True, location="data/w.json")
-    before = load_encoder(str(tmp_path / "clip")).info.fingerprint
+    before = load_encoder(name).info.fingerprint
     data = bytearray((graph.parent / "data" / "w.json").read_bytes())
     data[0] ^= 1
     (graph.parent / "data" / "w.json").write_bytes(data)
-    assert load_encoder(str(tmp_path / "clip")).info.fingerprint != before
+    assert load_encoder(name).info.fingerprint != before
 
 
 # --- answers of a hostile HTTP server -------------------------------------------------------------
@@ -331,9 +332,9 @@ def embeddings(value: object) -> bytes:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"[" * 200_000, "no JSON object"),
-        (embeddings([VECTOR, *VECTOR[1:]]), "something else than numbers"),
-        (embeddings([*VECTOR[1:], 10**400]), "something else than numbers"),
+        (b"[" * 200_000, "not return a JSON object"),
+        (embeddings([VECTOR, *VECTOR[1:]]), "did not answer with numbers"),
+        (embeddings([*VECTOR[1:], 10**400]), "did not answer with numbers"),
         (embeddings(KEY), r"input 0 with '\[key\]'"),
         (embeddings([KEY, *VECTOR[1:]]), r"\[key\]"),
         (json.dumps({"data": [{"index": KEY}]}).encode(), r"\[key\]"),
@@ -366,7 +367,8 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("JINA_API_KEY", KEY)
     clock = [0.0]
     limits = ApiLimits(retries=0, timeout=1)
-    encoder = load_encoder("api:jina-clip-v2", limits=limits, clock=lambda: clock[0])
+    encoder = load_encoder("api:jina-clip-v2", limits=limits)
+    monkeypatch.setattr("mmgap.encoders.api._clock", lambda: clock[0])
     encoder.client._http = httpx2.Client(
         transport=httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Drips(clock)))
     )

@@ -142,7 +142,7 @@ def test_other_splits_and_missing_files(tmp_path: Path) -> None:
         CorpusError, match=r"'edis' is not on this machine .*mmgap corpus fetch edis"
     ):
         load_corpus("edis")
-    with pytest.raises(CorpusError, match="is no folder; expected one with its files"):
+    with pytest.raises(CorpusError, match="is not a folder; expected one with its files"):
         load_corpus("edis@nowhere")
 
 
@@ -200,7 +200,7 @@ def test_bad_queries_and_pool_items(tmp_path: Path) -> None:
 def test_a_damaged_file_stops_it(tmp_path: Path) -> None:
     path = authors(tmp_path) / "EDIS_candidates_1m.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(CorpusError, match="no whole JSON array"):
+    with pytest.raises(CorpusError, match="not a complete JSON array"):
         load_edis(tmp_path, on_error="skip")
 
 
@@ -454,7 +454,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="pool is 'all'; expected one of local"):
         load_mbeir("webqa_task2", root, pool="all")
     (root / "corpus/corpus-00001-of-00002.parquet").write_bytes(b"PAR1 cut")
-    with pytest.raises(CorpusError, match=r"00001-of-00002.parquet is no whole Parquet file"):
+    with pytest.raises(CorpusError, match=r"00001-of-00002.parquet is not a complete Parquet file"):
         load_mbeir("webqa_task2", root)
     with pytest.raises(CorpusError, match="did you mean 'mbeir/webqa_task2"):
         load_corpus("mbier/webqa_task2")

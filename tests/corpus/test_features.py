@@ -109,7 +109,7 @@ def test_a_damaged_copy_in_the_cache_is_fetched_again(public: Path, tmp_path: Pa
 )
 def test_a_wrong_download_is_not_kept(public: Path, tmp_path: Path, change) -> None:
     public.write_bytes(change(public.read_bytes()))
-    with pytest.raises(CorpusError, match=r"something else than the published file: .* bytes"):
+    with pytest.raises(CorpusError, match=r"did not return the published file but .* bytes"):
         load_corpus(f"features/{NAME}")
     assert files(tmp_path / "cache") == []
 
@@ -302,10 +302,10 @@ def test_files_that_are_no_arrays(folder: Path) -> None:
     whole = text.read_bytes()
     for data in (b"", b"no array", whole[:-4], whole[:60]):
         text.write_bytes(data)
-        with pytest.raises(CorpusError, match=r"b\.npy is no whole \.npy file of numbers"):
+        with pytest.raises(CorpusError, match=r"b\.npy is not a complete \.npy file of numbers"):
             load_features(image, text)
     np.save(text, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(CorpusError, match=r"b\.npy is no whole .* Pickled objects are never read"):
+    with pytest.raises(CorpusError, match=r"b\.npy is not a complete .* Pickled objects are never"):
         load_features(image, text)
     np.savez(folder / "many.npz", TEXT)
     with pytest.raises(CorpusError, match=r"many\.npz holds several arrays"):

@@ -101,8 +101,8 @@ def test_what_is_not_known_is_said_to_be_so() -> None:
         (("0123abcd", "main"), "'revision' is 'main'; expected a commit's digits"),
         (('hub = "owner/x"\n', ""), "'revision' is '0123abcd'; expected a commit's digits"),
         (("[[source]]", "[[corpus]]"), r"holds \['corpus'\] at its top"),
-        (("= ", "= = "), "is no TOML"),
-        (("[[source]]", GOOD + "[[source]]"), "source 'x' stands there twice"),
+        (("= ", "= = "), "is not valid TOML"),
+        (("[[source]]", GOOD + "[[source]]"), "source 'x' occurs twice"),
     ],
 )
 def test_a_wrong_catalogue_is_refused(
@@ -141,7 +141,7 @@ def test_the_catalogue_is_part_of_the_package() -> None:
 
 def test_words_of_a_sample() -> None:
     lines = sample_words(100, 400, 0, 3)
-    assert lines[0].startswith("sample: 100 of 400 queries, drawn at random with seed 3;")
+    assert lines[0].startswith("sample: 100 of 400 queries, sampled at random with seed 3;")
     assert lines[-1].endswith("at most +- 9.8 points; with all queries 4.9")  # 1.96 sqrt(.25 / n)
 
 
@@ -380,7 +380,7 @@ def test_a_sample_keeps_what_is_judged(
     cache = tmp_path / "cache"
     done = mmgap(edis, cache, "fetch", "edis", "--sample", "3")
     assert done.returncode == 0, done.stderr
-    assert "sample: 3 of 10 queries, drawn at random with seed 0" in done.stdout
+    assert "sample: 3 of 10 queries, sampled at random with seed 0" in done.stdout
     folder = cache / "corpora" / "mteb__mbeir_edis_task2-sample-3-30-seed-0"
     assert f"edis@{folder}" in done.stdout
     corpus = load_corpus(f"edis@{folder}")

@@ -128,12 +128,12 @@ def test_an_array_is_read_as_json_reads_it(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b'[{"a": 1},]', "x.json is no whole JSON array .*line 1 column 11"),
-        (b'[{"a": 1}', "x.json is no whole JSON array"),
+        (b'[{"a": 1},]', "x.json is not a complete JSON array .*line 1 column 11"),
+        (b'[{"a": 1}', "x.json is not a complete JSON array"),
         (b'{"a": 1}', "x.json holds {'a': 1}; expected a JSON array"),
-        (b"", "x.json is no whole JSON array"),
-        (b"[" * 100_000, "x.json is no whole JSON array"),
-        (b'[{"a": "\xff"}]', "x.json is no whole JSON array .*decode"),
+        (b"", "x.json is not a complete JSON array"),
+        (b"[" * 100_000, "x.json is not a complete JSON array"),
+        (b'[{"a": "\xff"}]', "x.json is not a complete JSON array .*decode"),
         (None, "x.json cannot be read .No such file"),
     ],
 )
@@ -253,7 +253,7 @@ def test_nulls_and_damage(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ImageError, match=r"x.parquet .* cannot be read"):
         rows[0]["image"].read_bytes()
-    with pytest.raises(CorpusError, match=r"x.parquet is no whole Parquet file"):
+    with pytest.raises(CorpusError, match=r"x.parquet is not a complete Parquet file"):
         next(read_parquet(path))
 
 

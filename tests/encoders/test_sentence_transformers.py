@@ -16,7 +16,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from mmgap.encoders import Encoder, FusedEncoder, load_encoder
+from mmgap.encoders import Encoder, load_encoder
 from mmgap.encoders.catalog import all_models, find_model
 from mmgap.encoders.sentence_transformers import SentenceTransformerEncoder
 from mmgap.errors import EncoderError, MissingExtraError, NonCommercialWarning
@@ -71,9 +71,6 @@ def test_every_family_of_the_catalogue_loads(id: str, checkpoint: Checkpoint) ->
     kinds = [encoder.encode_text(TEXTS), encoder.encode_text(TEXTS, role="query")]
     if "image" in facts.modalities:
         kinds.append(encoder.encode_images(drawings()))
-    if "fused" in facts.modalities:
-        assert isinstance(encoder, FusedEncoder)
-        kinds.append(encoder.encode_fused(list(zip(TEXTS, drawings(), strict=False))))
     for vectors in kinds:
         assert vectors.dtype == np.float32
         assert vectors.shape[1] == encoder.info.dim

@@ -146,7 +146,6 @@ def test_a_text_is_never_opened_or_fetched(
         "data:image/png;base64,AAAA",
     ]
     model = encoder(name)
-    image = Image.open(image_file).convert("RGB")
     monkeypatch.setattr(Image, "open", forbidden)
     monkeypatch.setattr("transformers.image_utils.load_image", forbidden)
     monkeypatch.setattr("socket.create_connection", forbidden)
@@ -155,8 +154,6 @@ def test_a_text_is_never_opened_or_fetched(
     image_file.unlink()
     clip.unlink()
     np.testing.assert_allclose(model.encode_text(texts), vectors, atol=1e-6)
-    if "fused" in model.info.modalities:
-        assert model.encode_fused([(text, image) for text in texts]).shape == vectors.shape
 
 
 @pytest.mark.parametrize("name", tiny.FUSED)
@@ -164,7 +161,6 @@ def test_a_text_may_hold_the_word_for_an_image(name: str, encoder: Load) -> None
     """The processor would look for the image it stands for, and fail."""
     texts = ["a <|image_pad|> cat <|image|>", "<|video|> <|video_pad|>"]
     assert np.isfinite(encoder(name).encode_text(texts)).all()
-    assert np.isfinite(encoder(name).encode_fused([(texts[0], drawings()[0])])).all()
 
 
 @pytest.mark.parametrize("name", ["clip", "qwen3-vl"])
@@ -181,13 +177,6 @@ def test_sentence_transformers_alone_refuses_mixed_batches(checkpoint: Checkpoin
     theirs = SentenceTransformer(str(checkpoint("clip")), device="cpu")
     with pytest.raises(ValueError, match="mixes multiple modalities"):
         theirs.encode([{"text": "a cat"}, {"image": drawings()[0]}])
-
-
-@pytest.mark.parametrize("name", tiny.TWO_TOWERS)
-def test_two_towers_do_not_fuse(name: str, encoder: Load) -> None:
-    assert encoder(name).info.modalities == ("text", "image")
-    with pytest.raises(EncoderError, match=r"reads text, image only, no text and image as one"):
-        encoder(name).encode_fused([("a cat", drawings()[0])])
 
 
 @pytest.mark.parametrize("name", tiny.TEXT_ONLY)
@@ -213,10 +202,6 @@ def test_batch_is_single(name: str, encoder: Load) -> None:
         for batch_size in (2, 64):
             vectors = model.encode_images(drawings(), batch_size=batch_size)
             np.testing.assert_allclose(vectors, alone, atol=2e-6)
-    if "fused" in model.info.modalities:
-        pairs = list(zip(texts, drawings(), strict=False))
-        alone = np.vstack([model.encode_fused([pair]) for pair in pairs])
-        np.testing.assert_allclose(model.encode_fused(pairs), alone, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -440,15 +425,10 @@ def test_qwen_is_a_chat_read_off_its_last_token(
             qwen_vector(checkpoint(name), text),
             atol=1e-5,
         )
-    for text, image in zip(TEXTS, drawings(), strict=True):
+    for image in drawings():
         np.testing.assert_allclose(
             encoder(name).encode_images([image], normalize=False)[0],
             qwen_vector(checkpoint(name), "", image),
-            atol=1e-5,
-        )
-        np.testing.assert_allclose(
-            encoder(name).encode_fused([(text, image)], normalize=False)[0],
-            qwen_vector(checkpoint(name), text, image),
             atol=1e-5,
         )
 
@@ -512,26 +492,20 @@ def test_embedding_gemma_is_the_mean_of_a_prompted_text(
         np.testing.assert_allclose(vector, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["", "a cat"])
-def test_embedding_gemma_sees_the_image_first_and_only_a_text_is_prompted(
-    text: str, checkpoint: Checkpoint, encoder: Load
+def test_embedding_gemma_sees_an_image_without_a_prompt(
+    checkpoint: Checkpoint, encoder: Load
 ) -> None:
     folder = checkpoint("embeddinggemma2")
     model, tokenizer = plain(folder)
     image = drawings()[0]
     inputs = pixels(folder, [image])
     places = "<|image|>" * int(inputs.pop("num_soft_tokens_per_image")[0])
-    prompted = f"title: none | text: {text}" if text else ""
-    whole = f"<bos><|image>{places}<image|>{prompted}<eos>"
+    whole = f"<bos><|image>{places}<image|><eos>"
     ids = tokenizer(whole, add_special_tokens=False, return_tensors="pt")
     with torch.no_grad():
         expected = model(**ids, **inputs).last_hidden_state[0].mean(dim=0)
     gemma = encoder("embeddinggemma2")
-    vectors = (
-        gemma.encode_fused([(text, image)], normalize=False)
-        if text
-        else gemma.encode_images([image], normalize=False)
-    )
+    vectors = gemma.encode_images([image], normalize=False)
     np.testing.assert_allclose(vectors[0], expected, atol=1e-5)
 
 
@@ -662,8 +636,6 @@ def test_bfloat16_gives_float32_vectors_near_those_of_float32(
     ]
     if "image" in short.info.modalities:
         kinds.append(lambda model: model.encode_images(drawings()))
-    if "fused" in short.info.modalities:
-        kinds.append(lambda model: model.encode_fused([("a cat", drawings()[0])]))
     for encode in kinds:
         vectors = encode(short)
         assert vectors.dtype == np.float32

@@ -245,22 +245,29 @@ def _settings(folder: Path, model_type: str, pixels: dict[str, Any] | None) -> N
         (folder / "preprocessor_config.json").write_text(json.dumps(pixels))
 
 
-def write_jina_v1(folder: Path) -> Path:
-    """jina-clip-v1: two graphs, a mask out of the ids, vectors out of the graphs."""
+def write_jina_v1(
+    folder: Path, *, names: tuple[str, str] = ("text_embeds", "image_embeds"), width: int = WIDTH
+) -> Path:
+    """jina-clip-v1: two graphs in two precisions, a mask out of the ids."""
     write_words(
         folder, ["[PAD]", "[CLS]", "[SEP]", "[UNK]"], start="[CLS]", end="[SEP]", pad="[PAD]"
     )
     _settings(folder, "jina_clip", CLIP_PIXELS)
     text_tower, image_tower = towers()
-    text = Graph()
-    text.input("input_ids", ["batch", "tokens"])
-    seen = text.seen_by_pad(0)
-    text.output(text.mean(text.text_states(text_tower, seen), seen), "text_embeds", ["n", WIDTH])
-    text.save(folder / "onnx" / "text_model.onnx")
-    image = Graph()
-    first = image.op("Gather", image.image_states(image_tower), np.int64(0), axis=1)
-    image.output(first, "image_embeds", ["n", WIDTH])
-    image.save(folder / "onnx" / "vision_model.onnx")
+    for half, suffix in ((False, ""), (True, "_fp16")):
+        text = Graph(half=half)
+        text.input("input_ids", ["batch", "tokens"])
+        seen = text.seen_by_pad(0)
+        states = text.text_states(text_tower, seen)
+        text.output(text.mean(states, seen), names[0], ["n", WIDTH])
+        text.output(states, "last_hidden_state", ["n", "tokens", WIDTH])
+        text.save(folder / "onnx" / f"text_model{suffix}.onnx")
+        image = Graph(half=half)
+        states = image.image_states(image_tower)
+        first = image.op("Gather", states, np.int64(0), axis=1)
+        first = image.op("MatMul", first, np.eye(WIDTH, width, dtype=np.float32))
+        image.output(first, names[1], ["n", width])
+        image.save(folder / "onnx" / f"vision_model{suffix}.onnx")
     return folder
 
 
@@ -307,81 +314,4 @@ def write_nomic(folder: Path) -> Path:
     image = Graph()
     image.output(image.image_states(image_tower), "last_hidden_state", ["n", "tokens", WIDTH])
     image.save(image_folder / "onnx" / "model.onnx")
-    return folder
-
-
-def write_clip(folder: Path, *, names: tuple[str, str] = ("text_embeds", "image_embeds")) -> Path:
-    """A CLIP-like export of onnx-community: two projected graphs, in two precisions."""
-    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
-    write_words(folder, special, start="[CLS]", end="[SEP]", pad="[PAD]", model_max_length=7)
-    _settings(folder, "clip", CLIP_PIXELS)
-    (folder / "README.md").write_text("---\nlicense: mit\n---\n# A tiny random export\n")
-    text_tower, image_tower = towers()
-    for half, suffix in ((False, ""), (True, "_fp16")):
-        text = Graph(half=half)
-        text.input("input_ids", ["batch", "tokens"])
-        text.input("attention_mask", ["batch", "tokens"])
-        seen = text.op("Cast", "attention_mask", to=text.kind)
-        states = text.text_states(text_tower, seen)
-        last = text.op("MatMul", text.mean(states, seen), text_tower.projection)
-        text.output(last, names[0], ["n", DIM])
-        text.output(states, "last_hidden_state", ["n", "tokens", WIDTH])
-        text.save(folder / "onnx" / f"text_model{suffix}.onnx")
-        image = Graph(half=half)
-        states = image.image_states(image_tower)
-        first = image.op("Gather", states, np.int64(0), axis=1)
-        image.output(image.op("MatMul", first, image_tower.projection), names[1], ["n", DIM])
-        image.output(states, "last_hidden_state", ["n", "tokens", WIDTH])
-        image.save(folder / "onnx" / f"vision_model{suffix}.onnx")
-    return folder
-
-
-def write_joint_clip(folder: Path) -> Path:
-    """An older CLIP export: one graph, unit vectors and logits, no empty batch of either."""
-    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
-    write_words(folder, special, start="[CLS]", end="[SEP]", pad="[PAD]")
-    _settings(folder, "clip", CLIP_PIXELS)
-    text_tower, image_tower = towers()
-    graph = Graph()
-    graph.input("input_ids", ["text_batch", "tokens"])
-    image = graph.op("Gather", graph.image_states(image_tower), np.int64(0), axis=1)
-    graph.input("attention_mask", ["text_batch", "tokens"])
-    seen = graph.op("Cast", "attention_mask", to=graph.kind)
-    text = graph.mean(graph.text_states(text_tower, seen), seen)
-    text = graph.unit(graph.op("MatMul", text, text_tower.projection))
-    image = graph.unit(graph.op("MatMul", image, image_tower.projection))
-    nothing = graph.op("Mul", graph.op("Gather", image, np.int64(0), axis=0), np.float32(0))
-    logits = graph.op("MatMul", text, graph.op("Transpose", image, perm=[1, 0]))
-    graph.output(logits, "logits_per_text", ["text_batch", "image_batch"])
-    graph.output(graph.op("Add", text, nothing), "text_embeds", ["text_batch", DIM])
-    graph.output(image, "image_embeds", ["image_batch", DIM])
-    graph.save(folder / "onnx" / "model.onnx")
-    return folder
-
-
-def write_siglip(folder: Path) -> Path:
-    """A SigLIP export: no mask, the text's vector read off the last place, padding or not."""
-    special, ends = ["<pad>", "</s>", "<unk>"], {"start": "</s>", "end": "</s>"}
-    write_words(folder, special, **ends, pad="<pad>", lower_case=False, model_max_length=8)
-    pixels = {
-        "image_processor_type": "SiglipImageProcessor",
-        "size": {"height": SIDE, "width": SIDE},
-        "resample": 2,
-        "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3,
-    }
-    _settings(folder, "siglip", pixels)
-    text_tower, image_tower = towers()
-    text = Graph()
-    text.input("input_ids", ["batch", "tokens"])
-    everywhere = text.op("Cast", text.op("Equal", "input_ids", "input_ids"), to=text.kind)
-    states = text.text_states(text_tower, everywhere)
-    text.output(states, "last_hidden_state", ["n", "tokens", WIDTH])
-    text.output(text.op("Gather", states, np.int64(-1), axis=1), "pooler_output", ["n", WIDTH])
-    text.save(folder / "onnx" / "text_model.onnx")
-    image = Graph()
-    states = image.image_states(image_tower)
-    image.output(states, "last_hidden_state", ["n", "tokens", WIDTH])
-    image.output(image.op("Gather", states, np.int64(0), axis=1), "pooler_output", ["n", WIDTH])
-    image.save(folder / "onnx" / "vision_model.onnx")
     return folder

@@ -7,7 +7,7 @@ image list all images, relevant is image i.
 import numpy as np
 import pytest
 
-from mmgap.evaluation import OverTies, decided_by_ties, recall
+from mmgap.evaluation import OverTies, recall
 from mmgap.fusion import (
     ConvexCombination,
     LogisticFusion,
@@ -106,7 +106,6 @@ def test_ceiling(halves):
 def test_ties_make_the_artefacts(halves):
     """RRF decides every query by ties; only luck lifts clipped DBSF above the image leg."""
     _, (legs, relevance) = halves
-    assert decided_by_ties(reciprocal_rank_fusion(*legs), 1) == 1.0
     clipped = comb_max(*(np.clip(qdrant_dbsf(leg), 0, 1) for leg in legs))
     values, ceiling = recall_at(clipped, relevance, 1), recall_at(legs[1], relevance, 1)
     assert values.expected.mean() < ceiling.expected.mean() < values.optimistic.mean()

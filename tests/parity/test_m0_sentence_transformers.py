@@ -122,7 +122,7 @@ def test_native_equals_sentence_transformers(
 ) -> None:
     expected = by_sentence_transformers(modules, pairs)
     assert np.ptp(expected) > 0.05
-    np.testing.assert_allclose(native.score(pairs, normalize=False), expected, atol=2e-5)
+    np.testing.assert_allclose(native.logits(pairs), expected, atol=2e-5)
 
 
 def test_with_two_images_sentence_transformers_swaps_them(
@@ -133,10 +133,10 @@ def test_with_two_images_sentence_transformers_swaps_them(
     With images of one size, that is M0's score of the pair turned round.
     """
     theirs = by_sentence_transformers(modules, TWO_IMAGES)
-    ours = native.score(TWO_IMAGES, normalize=False)
+    ours = native.logits(TWO_IMAGES)
     assert (np.abs(ours - theirs) > 1e-3).all()
     turned = [Pair(document, query) for query, document in TWO_IMAGES]
-    np.testing.assert_allclose(native.score(turned, normalize=False), theirs, atol=2e-5)
+    np.testing.assert_allclose(native.logits(turned), theirs, atol=2e-5)
 
 
 def test_native_equals_plain_torch(folder: Path, native: JinaM0Reranker) -> None:
@@ -191,7 +191,7 @@ def test_native_equals_plain_torch(folder: Path, native: JinaM0Reranker) -> None
 
     expected = [logit(pair) for pair in TEXTS]
     assert np.ptp(expected) > 0.05
-    np.testing.assert_allclose(native.score(TEXTS, normalize=False), expected, atol=2e-5)
+    np.testing.assert_allclose(native.logits(TEXTS), expected, atol=2e-5)
     np.testing.assert_allclose(
         native.score(TEXTS), 1 / (1 + np.exp(2.65 - np.array(expected))), atol=1e-6
     )
@@ -238,4 +238,4 @@ def test_native_equals_one_unpadded_forward(
         )
     hidden = (head["score.0.weight"] @ state + head["score.0.bias"]).clamp(min=0)
     expected = float((head["score.2.weight"] @ hidden + head["score.2.bias"]).item())
-    assert native.score([pair], normalize=False) == pytest.approx(expected, abs=2e-5)
+    assert native.logits([pair]) == pytest.approx(expected, abs=2e-5)

@@ -28,6 +28,7 @@ NAME = "api:jina-reranker-m0"
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("JINA_API_KEY", "jina-test-17c0")
+    monkeypatch.setattr("mmgap.encoders.api._sleep", lambda _: None)
     with serve() as running:
         monkeypatch.setenv("JINA_BASE_URL", running.url)
         yield running
@@ -38,7 +39,7 @@ def texts(query: str, *documents: str) -> list[Pair]:
 
 
 def reranker(**limits) -> ApiReranker:
-    return ApiReranker(NAME, limits=ApiLimits(**limits), sleep=lambda _: None)
+    return ApiReranker(NAME, limits=ApiLimits(**limits))
 
 
 def test_scores_come_in_the_order_of_the_pairs(server) -> None:

@@ -118,7 +118,7 @@ def test_facts(bert: CrossEncoderReranker, tiny_cross_encoder: Path) -> None:
         revision="abc",
     )
     known = CrossEncoderReranker("maker/model", folder=tiny_cross_encoder, facts=facts).info
-    assert (known.id, known.licence, known.revision) == ("maker/model", "MIT", "abc")
+    assert (known.id, known.licence, known.revision) == ("maker/model", "MIT", None)
     assert known.max_text_tokens == 16
 
 

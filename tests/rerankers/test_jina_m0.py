@@ -33,7 +33,7 @@ def m0(tiny_m0: Path) -> JinaM0Reranker:
 
 
 def logits(reranker: JinaM0Reranker, *pairs: Pair) -> np.ndarray:
-    return reranker.score(pairs, normalize=False)
+    return reranker.logits(pairs)
 
 
 def rows(reranker: JinaM0Reranker, *pairs: Pair) -> list[list[int]]:
@@ -65,7 +65,7 @@ def test_facts(m0: JinaM0Reranker, tiny_m0: Path) -> None:
     assert m0.info.max_text_tokens == 10240
 
 
-def test_catalogue_row_names_licence_and_revision(tiny_m0: Path) -> None:
+def test_catalogue_row_names_the_licence_and_not_the_commit_of_a_folder(tiny_m0: Path) -> None:
     facts = ModelFacts(
         id="jinaai/jina-reranker-m0",
         backend="jina-m0",
@@ -76,7 +76,7 @@ def test_catalogue_row_names_licence_and_revision(tiny_m0: Path) -> None:
     )
     reranker = JinaM0Reranker("jinaai/jina-reranker-m0", folder=tiny_m0, facts=facts)
     assert reranker.info.id == "jinaai/jina-reranker-m0"
-    assert (reranker.info.licence, reranker.info.revision) == ("CC-BY-NC-4.0", "abc")
+    assert (reranker.info.licence, reranker.info.revision) == ("CC-BY-NC-4.0", None)
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_padding_is_on_the_left(m0: JinaM0Reranker) -> None:
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
 def test_a_score_does_not_depend_on_its_batch(batch_size: int, m0: JinaM0Reranker) -> None:
     alone = np.concatenate([logits(m0, pair) for pair in PAIRS])
-    together = m0.score(PAIRS, batch_size=batch_size, normalize=False)
+    together = m0.logits(PAIRS, batch_size=batch_size)
     np.testing.assert_allclose(together, alone, atol=2e-5)
-    back = m0.score(PAIRS[::-1], batch_size=batch_size, normalize=False)
+    back = m0.logits(PAIRS[::-1], batch_size=batch_size)
     np.testing.assert_allclose(back[::-1], alone, atol=2e-5)
 
 

@@ -80,7 +80,7 @@ def test_a_good_row_is_read_as_it_stands(tmp_path: Path) -> None:
         ("value = 30", 'value = "30"', r"'results.0.value': .*valid number; got '30'"),
         ("value = 30", "value = 30, year = 2024", r"'results.0.year': Unexpected keyword"),
         (', source = "a paper"', "", r"'results.0.source': .*required"),
-        ("dim = 512", "dim =", r"is no TOML"),
+        ("dim = 512", "dim =", r"is not valid TOML"),
         ("[[model]]", "[model]", r"expected \[\[model\]\] tables only"),
         ("[[model]]", "[[models]]", r"holds \['models'\] at its top"),
         ('"COCO"', "7", r"'results.0.task': .*valid string; got 7"),
@@ -93,7 +93,7 @@ def test_a_bad_row_is_refused(old: str, new: str, message: str, tmp_path: Path) 
 
 
 def test_a_model_may_stand_there_once(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match=r"'owner/model' stands there twice"):
+    with pytest.raises(EncoderError, match=r"'owner/model' occurs twice"):
         load_catalog(write(tmp_path, GOOD + GOOD))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import mmgap
-from mmgap import encoders, paths, rerankers
+from mmgap import paths
 from mmgap.encoders import load_encoder, loading
-from mmgap.encoders.catalog import find_model
+from mmgap.encoders.catalog import BACKENDS
 from mmgap.errors import EncoderError, MissingExtraError, NonCommercialWarning
 from mmgap.rerankers import load_reranker
 
@@ -29,10 +29,9 @@ class Recorded:
         revision: str | None = None,
         device: str = "auto",
         dim: int | None = None,
-        facts: Any = None,
         trust_remote_code: bool = False,
     ) -> None:
-        self.name, self.folder, self.facts = name, folder, facts
+        self.name, self.folder = name, folder
         self.options = (revision, device, dim, trust_remote_code)
 
 
@@ -46,9 +45,7 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The backends that are asked for, in order; none is imported."""
     asked: list[str] = []
 
-    name_of = {
-        path: name for room in (encoders, rerankers) for name, path in room._BACKENDS.items()
-    }
+    name_of = {path: name for kind in BACKENDS.values() for name, path in kind.items()}
 
     def class_at(path: str) -> type[Recorded]:
         asked.append(name_of[path])
@@ -79,13 +76,12 @@ def folder_with(folder: Path, files: dict[str, Any]) -> Path:
         ("api:text-embedding-3-small", "api"),
     ],
 )
-def test_an_id_of_the_catalogue_gets_its_backend_and_its_facts(
+def test_an_id_of_the_catalogue_gets_its_backend(
     name: str, backend: str, backends: list[str]
 ) -> None:
     model = load_encoder(name)
     assert backends == [backend]
     assert model.name == name
-    assert model.facts is find_model(name)
     assert model.folder is None
 
 
@@ -98,22 +94,20 @@ def test_an_id_of_the_catalogue_gets_its_backend_and_its_facts(
         ("local-dir:/nowhere", "open-clip"),
     ],
 )
-def test_other_names_get_a_backend_without_facts(
-    name: str, backend: str, backends: list[str]
-) -> None:
+def test_other_names_get_a_backend_too(name: str, backend: str, backends: list[str]) -> None:
     model = load_encoder(name, device="cpu", revision="abc")
     assert backends == [backend]
-    assert (model.name, model.facts) == (name, None)
+    assert model.name == name
     assert model.options == ("abc", "cpu", None, False)
 
 
-def test_id_at_folder_takes_facts_of_the_one_and_files_of_the_other(
+def test_id_at_folder_takes_the_name_of_the_one_and_files_of_the_other(
     backends: list[str], tmp_path: Path
 ) -> None:
     model = load_encoder(f"openai/clip-vit-base-patch32@{tmp_path}", dim=512)
     assert backends == ["sentence-transformers"]
     assert model.name == "openai/clip-vit-base-patch32"
-    assert (model.folder, model.facts.dim) == (tmp_path, 512)
+    assert model.folder == tmp_path
     assert model.options[2] == 512
 
 
@@ -141,7 +135,6 @@ def test_a_missing_folder_is_named(name: str) -> None:
             {"config_sentence_transformers.json": {"model_type": "MultiVectorEncoder"}},
             "multi-vector",
         ),
-        ({"onnx/model.onnx": {}, "config.json": {"model_type": "clip"}}, "onnx"),
         ({"onnx/model.onnx": {}, "model.safetensors": {}}, "sentence-transformers"),
         ({"config.json": {"model_type": "siglip"}}, "sentence-transformers"),
         ({"config.json": ["damaged"]}, "sentence-transformers"),
@@ -158,6 +151,13 @@ def test_a_folder_gets_the_backend_that_its_files_ask_for(
     assert backends == [backend, backend]
 
 
+def test_onnx_graphs_alone_do_not_say_whose_they_are(backends: list[str], tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, {"onnx/model.onnx": {}, "config.json": {"model_type": "clip"}})
+    with pytest.raises(EncoderError, match=r"ID@.*jinaai/jina-clip-v2"):
+        load_encoder(str(folder))
+    assert backends == []
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -172,7 +172,7 @@ def test_a_folder_with_a_reranker_is_no_encoder(files: dict[str, Any], tmp_path:
 
 
 def test_backends_are_there() -> None:
-    for path in (*encoders._BACKENDS.values(), *rerankers._BACKENDS.values()):
+    for path in (path for kind in BACKENDS.values() for path in kind.values()):
         assert loading._class_at(path).__name__ == path.partition(":")[2]
 
 
@@ -325,7 +325,7 @@ def test_a_folder_with_a_reranker_gets_its_backend(
     folder = folder_with(tmp_path, {"config.json": config})
     assert load_reranker(str(folder)).name == str(folder)
     named = load_reranker(f"Qwen/Qwen3-VL-Reranker-2B@{folder}")
-    assert (named.folder, named.facts.id) == (folder, "Qwen/Qwen3-VL-Reranker-2B")
+    assert (named.folder, named.name) == (folder, "Qwen/Qwen3-VL-Reranker-2B")
     assert backends == [backend, "cross-encoder"]
 
 

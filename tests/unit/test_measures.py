@@ -11,7 +11,6 @@ from mmgap.evaluation import (
     Run,
     TieGroups,
     average_precision,
-    decided_by_ties,
     evaluate,
     expected_measure,
     hit,
@@ -164,13 +163,6 @@ def test_tied_at_looks_at_both_sides_of_the_cut_off():
     assert found == [[False, False], [True, False], [True, False], [False, False]]
 
 
-def test_decided_by_ties_takes_scores_in_any_order():
-    scores = np.array([[0.4, np.nan, 0.9, 0.4], [0.1, 0.9, 0.8, np.nan], [0.5] * 4])
-    assert [decided_by_ties(scores, k) for k in (1, 2, 3, 4)] == [1 / 3, 2 / 3, 1 / 3, 0]
-    assert decided_by_ties(scores[:, ::-1], 2) == decided_by_ties(np.exp(scores), 2) == 2 / 3
-    assert decided_by_ties(scores, 1, tolerance=0.11) == 2 / 3
-
-
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_expected_measure_is_that_of_sorted_lists(k, monkeypatch):
     rng = np.random.default_rng(0)
@@ -211,7 +203,6 @@ ZEROS = np.zeros((1, 4))
         (lambda: ndcg(np.array([CLEAR]), ZEROS, np.zeros((1, 2))), "ideal_gains"),
         (lambda: ndcg(np.array([CLEAR]), ZEROS, ZEROS, gain="cubic"), "unknown gain 'cubic'"),
         (lambda: expected_measure(ZEROS, ZEROS, "map@3"), "unknown measure"),
-        (lambda: decided_by_ties(np.zeros((0, 2))), "at least one query"),
     ],
 )
 def test_what_does_not_fit_is_refused(ask, words):

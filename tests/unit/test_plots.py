@@ -564,3 +564,13 @@ def test_the_checks_see_what_is_wrong(where, text, size, check):
     figure.text(*where, text, fontsize=size)
     with pytest.raises(AssertionError):
         check(figure)
+
+
+def test_curves_of_a_later_panel_stay_in_sight():
+    table = pd.DataFrame({"at": [0, 1] * 2, "setting": "one", "panel": list("ppqq")})
+    table = table.assign(low=[0.1, 0.2, 0.6, 0.7], other=[1.0, 2.0, 3.0, 4.0])
+    for rows in ({"low": "low, %"}, {"low": "low, %", "other": "other"}):
+        figure = plots.curves(table, x="at", x_label="x", rows=rows, panels="panel")
+        for axes in figure.axes:
+            drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+            assert axes.get_ylim()[0] <= drawn.min() <= drawn.max() <= axes.get_ylim()[1]
