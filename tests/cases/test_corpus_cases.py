@@ -366,7 +366,7 @@ def test_c07_whole_numbers_are_ids(qrels: str, tmp_path: Path) -> None:
     ("qrels", "message"),
     [
         ("q1 0 d1 1\n".encode("utf-16"), r"qrels\.tsv is UTF-16; expected plain UTF-8"),
-        (gzip.compress(b"q1 0 d1 1\n")[:-9], r"qrels\.tsv is compressed by gzip"),
+        (gzip.compress(b"q1 0 d1 1\n", mtime=0)[:-9], r"qrels\.tsv is compressed by gzip"),
         ("q1 0 d\xe9 1\n".encode("latin-1"), r"qrels\.tsv line 1: is not UTF-8"),
         ("q1 0 d\xa01 1\n", r"qrels\.tsv line 1: names document 'd\\xa01'"),
         ("q1 0 d1 1_0\n", r"line 1: grade '1_0' is not a whole number"),

@@ -339,7 +339,7 @@ def embeddings(value: object) -> bytes:
         (embeddings([KEY, *VECTOR[1:]]), r"\[key\]"),
         (json.dumps({"data": [{"index": KEY}]}).encode(), r"\[key\]"),
         (json.dumps({"data": [], "usage": {"total_tokens": 10**300}}).encode(), "0 results"),
-        (gzip.compress(b" " * (2**27 + 2**20)), "more than 134,217,728 bytes"),
+        (gzip.compress(b" " * (2**27 + 2**20), mtime=0), "more than 134,217,728 bytes"),
     ],
     ids=[
         *("E nested", "E list for number", "E 10^400", "E key as vector", "E key as number"),
