@@ -56,7 +56,20 @@ FOOT = """
   `MixBench2025` (images); a version without judgments needs `qrels=FILE`.
 - `load_corpus("captions/coco@FOLDER")` also reads Karpathy's `dataset_coco.json`; the same for
   `flickr30k`. `pool="pairs"` gives each image its first caption as text.
-- A folder of your own: see `mmgap.corpus.load_folder`.
+- A folder of your own is named by its path, see below.
+
+## A folder of your own
+
+| file | fields |
+|---|---|
+| `documents.jsonl` | `id`; `text`, `image` (a path relative to the folder) or both; further fields become metadata |
+| `queries.jsonl` | `id`, `text`; further fields become metadata |
+| `qrels.tsv` | four columns: query id, 0, document id, grade; relevant from grade 1 on |
+
+All three may be `.jsonl`, `.json`, `.csv` or `.parquet`, documents and queries `.tsv` too, with these names of columns;
+judgments then have `query_id`, `doc_id`, `grade`. BEIR's layout (`corpus.jsonl`, `_id`, `qrels/test.tsv`) is read too. Without
+judgments, or without queries, `mmgap gap`, `embed` and `report` do what can be done. A plain folder of images, each with its
+text beside it (`cat.png`, `cat.txt`), is read as well.
 
 ## Queries that are the documents' own texts
 

@@ -10,6 +10,7 @@ import typer
 
 from mmgap.cli.job import Job, WritingJob, takes_job
 from mmgap.cli.show import on_two_lines, print_table, say, say_skipped, say_written, write_tables
+from mmgap.errors import MmgapError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +85,15 @@ def table(
     Example: `mmgap table --encoder mini-clip --by query_class`
     """
     if context.invoked_subcommand is not None:
+        given = [
+            name
+            for name in context.params
+            if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+        ]
+        if given:
+            msg = f"--{given[0].replace('_', '-')} stands before {context.invoked_subcommand!r}: "
+            msg += f"options go after it, e.g. mmgap table {context.invoked_subcommand} --corpus X"
+            raise MmgapError(msg)
         return
     from mmgap.evaluation import format_table, recall_table
     from mmgap.report import groups_of

@@ -120,6 +120,9 @@ def shared_space(
     those with a thumbnail always do.
     """
     panels = projection if isinstance(projection, Mapping) else {"": projection}
+    if not all(isinstance(panel, Projection) for panel in panels.values()):
+        msg = "shared_space draws projections; make them with plots.project(vectors)"
+        raise MmgapError(msg)
     columns = 1 if len(panels) == 1 else 2 if len(panels) < 5 else 3
     inches = height or (0.7 if columns == 1 else 1 / columns) * new_figure().get_figwidth()
     total = (-(-len(panels) // columns) * inches + 0.4) / scale()

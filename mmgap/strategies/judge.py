@@ -214,7 +214,7 @@ def judge(
 
 
 def run_strategies(
-    vectors: Vectors,
+    vectors: Vectors | Pool,
     strategies: Sequence[Strategy] = TRIVIAL,
     *,
     reranker: Reranker | PairScorer | None = None,
@@ -227,12 +227,14 @@ def run_strategies(
     One that needs a leg without documents (the image leg of an encoder that reads text only) is
     left out, with one ``MissingLegWarning`` that names it. ``calibration``: vectors of other
     queries by the same encoder, for what is fitted. ``cache`` as in :class:`PairScorer`.
-    ``cut_off``: the largest at which the runs will be measured; lists go at least so deep.
+    ``cut_off``: the largest at which the runs will be measured; lists go at least so deep. A
+    :class:`Pool` in place of vectors may hold further legs.
     """
     _refuse_repeated([strategy.name for strategy in strategies])
     asked = [strategy.at_least(cut_off) for strategy in strategies]
-    scorer = _scorer(reranker, vectors, cache)
     pool = Pool.of(vectors, _depth(asked))
+    vectors = pool.vectors
+    scorer = _scorer(reranker, vectors, cache)
     kept = [strategy for strategy in asked if {*strategy.legs} <= {*pool.legs}]
     left_out = [strategy.name for strategy in asked if strategy not in kept]
     if not kept:
