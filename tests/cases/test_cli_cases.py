@@ -90,6 +90,7 @@ def test_c16_files_are_written_before_anything_is_printed(
     "command",
     [
         *(f"table two-stage --measure {m}" for m in ("precision@5", "recall@0", "recal@10", "x")),
+        "table --by query_class two-stage",
         *(
             f"table two-stage --set {setting}"
             for setting in (

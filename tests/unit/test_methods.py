@@ -21,6 +21,7 @@ from mmgap.strategies import (
     list_candidates,
     one_entry_per_modality,
     query_folds,
+    run_strategies,
     split_queries,
 )
 from mmgap.strategies.strategy import LABELLED_PAIRS, NOTHING
@@ -119,6 +120,8 @@ def test_a_third_leg_is_ranked_like_the_others() -> None:
     np.testing.assert_allclose(found, (sum(pool.scores.values()) + keyword) / 3)
     alone = Strategy("keyword leg", ("keyword",)).fit().run(more).run
     np.testing.assert_array_equal(alone.indices, np.argsort(-keyword, axis=1))
+    (run,) = run_strategies(more, [Strategy("keyword leg", ("keyword",))])
+    np.testing.assert_array_equal(run.indices, alone.indices)
     with pytest.raises(MmgapError, match="no keyword leg"):
         three.fit().run(pool)
 
