@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from mmgap.arrays import unit_rows
 from mmgap.errors import MmgapError
 
 LEGS = ("text", "image")
@@ -158,7 +159,7 @@ def check_embeddings(
         what = f"needs the roles {missing} too" if missing else f"takes the roles {list(ROLES)}"
         msg = f"{name} {what}; got {list(embeddings)}"
         raise MmgapError(msg)
-    rows = {role: _unit_rows(role, values) for role, values in embeddings.items()}
+    rows = {role: unit_rows(repr(role), values) for role, values in embeddings.items()}
     widths = {role: values.shape[1] for role, values in rows.items()}
     if len(set(widths.values()) | ({dim} if dim else set())) > 1:
         fitted = f" after a fit on {dim}" if dim else ""
@@ -168,27 +169,3 @@ def check_embeddings(
         )
         raise MmgapError(msg)
     return rows
-
-
-def _unit_rows(role: str, values: np.ndarray) -> np.ndarray:
-    rows = np.asarray(values)
-    if rows.ndim != 2 or 0 in rows.shape or rows.dtype.kind not in "fiu":
-        msg = (
-            f"vectors of {role!r} must be real numbers of shape (n, dim), one row for each item, "
-            f"and hold at least one; got {rows.dtype} of shape {rows.shape}"
-        )
-        raise MmgapError(msg)
-    rows = rows.astype(np.float64)
-    # Squares of very long and very short rows leave float64: bring the largest entry to 1.
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    unusable = ~(np.isfinite(largest) & (largest > 0)).ravel()
-    if unusable.any():
-        row = int(np.argmax(unusable))
-        what = "is zero" if largest[row] == 0 else "holds NaN or infinity"
-        msg = (
-            f"row {row} of {role!r} {what}, so it has no direction ({unusable.sum()} such rows of "
-            f"{len(rows)}); leave out the items that could not be embedded"
-        )
-        raise MmgapError(msg)
-    rows /= largest
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
